@@ -4,7 +4,6 @@
 #include "base/mem.h"
 
 #include <cjson/cJSON.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -151,7 +150,7 @@ int64_t json_as_int(const struct json *value, int64_t dflt)
     if (!cJSON_IsNumber(in(value)))
         return dflt;
     double d = in(value)->valuedouble;
-    return d >= -exact && d <= exact && floor(d) == d ? (int64_t)d : dflt;
+    return d >= -exact && d <= exact && (double)(int64_t)d == d ? (int64_t)d : dflt;
 }
 
 bool json_as_bool(const struct json *value, bool dflt)
