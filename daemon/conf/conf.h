@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The configuration as everyone but the parser sees it: an immutable, counted snapshot. The keeper parses
+ * the YAML (conf/load.h) and keeps the whole; the engine gets a copy without secrets through
+ * conf/codec.h. Strings are never NULL unless said; lists may be empty.
+ *
+ * Resolved here, once: defaults applied, names normalised (base/name.h), references checked, relative
+ * paths made absolute, presets merged. What each key means is in renewd.yaml(5).
+ */
+#ifndef RENEWD_CONF_CONF_H
+#define RENEWD_CONF_CONF_H
+
+#include "base/err.h"
+#include "base/log.h"
+#include "base/secret.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct conf_strs {
+    char **v;
+    size_t n;
+};
+
+struct conf_where {
+    const char *file; /* owned by the snapshot */
+    unsigned line, column;
+};
+
+/* SECRET: where it comes from; resolved text only in the keeper. */
+struct conf_secret {
+    enum { CONF_SECRET_NONE, CONF_SECRET_TEXT, CONF_SECRET_FILE, CONF_SECRET_ENV,
+           CONF_SECRET_CREDENTIAL, CONF_SECRET_COMMAND } kind;
+    char *source;           /* path, variable or credential name; masked text for TEXT */
+    struct conf_strs argv;  /* COMMAND */
+    struct secret *value;   /* NULL in the engine's copy */
+};
+
+struct conf_ca {
+    char *name;
+    char *directory;       /* https URL */
+    char *ca_file;         /* "" = the system's roots */
+    char *ca_pem;          /* contents of ca_file, for the engine; "" if none */
+    char *email;           /* "" = none */
+    bool agree_tos;
+    char *account;         /* "main" */
+    char *profile;         /* "" = the CA's default */
+    char *preferred_chain; /* "" */
+    int64_t timeout_ms;
+    uint32_t max_orders;
+    char *staging;         /* "" or a CA's name */
+};
+
+enum conf_check { CONF_CHECK_REQUIRE, CONF_CHECK_WARN, CONF_CHECK_NONE };
+enum conf_ask { CONF_ASK_AUTO, CONF_ASK_AUTHORITATIVE, CONF_ASK_RESOLVERS };
+
+struct conf_dns_zone {
+    char *suffix; /* "" for the global settings */
+    struct conf_strs servers;   /* ADDR or ADDR:PORT; empty: the NS set's */
+    struct conf_strs resolvers; /* ADDR[:PORT]; empty: the system's (the keeper fills them in) */
+    enum conf_ask ask;
+    enum conf_check check;
+    int64_t timeout_ms;
+};
+
+struct conf_option { /* a plugin's own option, in the order written */
+    char *name;
+    char *text;                /* "" when secret */
+    struct conf_secret secret; /* kind NONE unless the plugin says the option is a secret */
+    struct conf_where where;
+};
+
+struct conf_provider {
+    char *name;
+    char *plugin; /* as written: NAME or PATH */
+    char *path;   /* the shared object, absolute */
+    struct conf_strs zones;
+    bool allow_exec;
+    char *run_as; /* "" = worker_user */
+    uint32_t ttl; /* 0 = the plugin's */
+    int64_t timeout_ms; /* 0 = not said */
+    struct conf_option *options;
+    size_t n_options;
+    struct conf_where where;
+};
+
+enum conf_step_kind { CONF_STEP_RUN, CONF_STEP_RELOAD, CONF_STEP_FILE, CONF_STEP_VERIFY };
+enum conf_content { CONF_PRIVKEY = 1, CONF_CERT, CONF_CHAIN, CONF_FULLCHAIN, CONF_PKCS12 };
+
+struct conf_step {
+    enum conf_step_kind kind;
+    int64_t timeout_ms;
+    /* run */
+    struct conf_strs argv;
+    char *user; /* "root" */
+    bool once;
+    /* reload */
+    char *unit;
+    /* file */
+    char *path;
+    enum conf_content content[8];
+    size_t n_content;
+    char *owner, *group; /* "" = the daemon's */
+    mode_t mode;
+    /* verify */
+    struct conf_strs connect; /* HOST:PORT */
+    char *sni;                /* "" = the certificate's first name that is no wildcard */
+    char *starttls;           /* "" */
+    struct conf_where where;
+};
+
+struct conf_deployment {
+    char *name; /* named ones; "#1", "#2"... for steps written in the certificate, which form one list */
+    struct conf_step *steps;
+    size_t n_steps;
+};
+
+struct conf_name {
+    char *name;     /* normalised; may begin with "*." */
+    char *provider; /* "" = the certificate's, else by zones */
+};
+
+enum conf_key { CONF_KEY_ECDSA_P256, CONF_KEY_ECDSA_P384, CONF_KEY_RSA_2048, CONF_KEY_RSA_3072,
+                CONF_KEY_RSA_4096 };
+
+struct conf_cert {
+    char *name;
+    struct conf_name *names;
+    size_t n_names;
+    bool enabled;
+    char *provider; /* "" */
+    struct conf_strs cas; /* names of conf_ca, in order of fallback; at least one */
+    uint32_t fallback_after;
+    enum conf_key key;
+    bool reuse_key;
+    char *profile;           /* "" = the CA entry's */
+    bool profile_or_default; /* on_missing: default */
+    int64_t renew_before_ms; /* 0 = not an absolute time */
+    uint32_t renew_before_percent; /* of the lifetime; 0 = the default rule (33, or 50 under 10 d) */
+    bool ari;
+    char *owner, *group; /* "" = leave */
+    mode_t key_mode;
+    struct conf_deployment *deployments; /* resolved copies: named ones and the written steps */
+    size_t n_deployments;
+    struct conf_where where;
+};
+
+struct conf {
+    uint64_t generation; /* counts up with every accepted load */
+    char *file;
+    char *state_dir, *control_socket, *control_group; /* control_group "" = none */
+    char *user, *worker_user;
+    bool user_set, worker_user_set; /* written, not the default */
+    enum log_level log_level;
+    uint32_t archive_keep;
+    struct conf_ca *cas; /* only those that certificates use, their stagings, and those written */
+    size_t n_cas;
+    struct conf_dns_zone *dns_zones; /* [0] is the global one (suffix ""); the rest longest suffix first */
+    size_t n_dns_zones;
+    struct conf_provider *providers;
+    size_t n_providers;
+    struct conf_deployment *deployments;
+    size_t n_deployments;
+    struct conf_cert *certs; /* in the order written */
+    size_t n_certs;
+    uint32_t refs;
+};
+
+struct conf *conf_ref(struct conf *c);
+void conf_unref(struct conf *c); /* NULL is fine; frees everything with the last reference */
+
+const struct conf_cert *conf_find_cert(const struct conf *c, const char *name);
+const struct conf_ca *conf_find_ca(const struct conf *c, const char *name);
+const struct conf_provider *conf_find_provider(const struct conf *c, const char *name);
+const struct conf_dns_zone *conf_dns_for(const struct conf *c, const char *name); /* longest suffix */
+const char *conf_key_name(enum conf_key k);
+
+/*
+ * The provider for a record: the name's own, else the certificate's, else the one whose zones hold
+ * final_name (alias already followed; longest suffix), else the only provider there is. NULL and *e (class
+ * ERR_CONFIG) when none.
+ */
+const struct conf_provider *conf_provider_for(const struct conf *c, const struct conf_cert *cert,
+                                              const struct conf_name *name, const char *final_name,
+                                              struct err *e);
+
+#endif
