@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: ISC */
+/* What the files that make up digest/x509.h share. */
+#ifndef RENEWD_DIGEST_X509_PRIVATE_H
+#define RENEWD_DIGEST_X509_PRIVATE_H
+
+#include "digest/x509.h"
+
+#include <openssl/types.h>
+
+struct cert_private {
+    unsigned refs; /* chains and the cache */
+    uint8_t *der;
+    size_t der_n;
+    uint8_t *spki_der;
+    size_t spki_n;
+    X509_NAME *issuer, *subject;
+    EVP_PKEY *key;                /* decoded when first needed */
+    char verified_by[SHA256_HEX]; /* fingerprint of the issuer whose signature was found good; "" */
+};
+
+/* One certificate; the caller has one reference. fingerprint is that of the DER. */
+struct cert_info *cert_info_read(const void *der, size_t n, const char *fingerprint, struct err *e);
+void cert_info_unref(const struct cert_info *c);
+const struct cert_info *cert_info_ref(const struct cert_info *c);
+
+/* A reference for the caller, or NULL; cache may be NULL. */
+const struct cert_info *cert_cache_find(struct cert_cache *c, const char *fingerprint);
+void cert_cache_keep(struct cert_cache *c, const struct cert_info *info);
+
+#endif
