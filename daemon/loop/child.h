@@ -37,6 +37,7 @@ struct child_spec {
 
 struct child_end {
     bool timed_out;
+    int64_t timeout_ms; /* the limit that there was, 0: none */
     int status; /* as waitpid */
     const char *output; /* lives for the call */
     size_t output_len;
