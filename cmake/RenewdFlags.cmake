@@ -11,7 +11,12 @@ if(RENEWD_WERROR)
   add_compile_options(-Werror)
 endif()
 
-if(RENEWD_SANITIZE)
+if(RENEWD_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
+                      -fno-omit-frame-pointer -O1 -g)
+  add_link_options(-fsanitize=address,undefined)
+  add_compile_definitions(RENEWD_SANITIZE=1)
+elseif(RENEWD_SANITIZE)
   add_compile_options(-fsanitize=address,undefined -fno-sanitize-recover=undefined
                       -fno-omit-frame-pointer -O1 -g)
   add_link_options(-fsanitize=address,undefined)
