@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: ISC */
+#include "keys/jws.h"
+#include "base/str.h"
+#include "digest/base64.h"
+
+#include <string.h>
+
+#define JWS_MAX (256u << 10) /* a header and a payload with a CSR of 100 names are under 20 KiB */
+
+/* RFC 8259 section 7. */
+static void put_quoted(struct buf *out, const char *s)
+{
+    buf_putc(out, '"');
+    for (;;) {
+        size_t plain = 0;
+        while ((unsigned char)s[plain] >= 0x20 && s[plain] != '"' && s[plain] != '\\')
+            plain++;
+        buf_put(out, s, plain);
+        s += plain;
+        if (!*s)
+            break;
+        if ((unsigned char)*s < 0x20)
+            buf_putf(out, "\\u%04x", (unsigned)*s);
+        else
+            buf_putf(out, "\\%c", *s);
+        s++;
+    }
+    buf_putc(out, '"');
+}
+
+static void put_member(struct buf *out, const char *key, const char *value)
+{
+    buf_putc(out, out->len ? ',' : '{');
+    put_quoted(out, key);
+    buf_putc(out, ':');
+    put_quoted(out, value);
+}
+
+/* "PROTECTED.PAYLOAD" in base64url: what is signed. Returns the length of the first part. */
+static size_t put_signing_input(struct buf *out, const struct buf *header, const char *payload)
+{
+    base64url_put(out, buf_str(header), header->len);
+    size_t n = out->len;
+    buf_putc(out, '.');
+    base64url_put(out, payload, strlen(payload));
+    return n;
+}
+
+static int put_jws(struct buf *out, const struct buf *input, size_t header_n, const void *signature,
+                   size_t signature_n, struct err *e)
+{
+    buf_puts(out, "{\"protected\":\"");
+    buf_put(out, input->data, header_n);
+    buf_puts(out, "\",\"payload\":\"");
+    buf_put(out, input->data + header_n + 1, input->len - header_n - 1);
+    buf_puts(out, "\",\"signature\":\"");
+    base64url_put(out, signature, signature_n);
+    if (buf_puts(out, "\"}"))
+        return err_set(e, ERR_LOCAL, "a signed request is too long");
+    return 0;
+}
+
+static int check_texts(const char *url, const char *kid, const char *payload, struct err *e)
+{
+    if (!str_is_utf8(url, strlen(url)) || !str_is_utf8(kid, strlen(kid)) ||
+        !str_is_utf8(payload, strlen(payload)))
+        return err_set(e, ERR_PEER, "a text to be signed is not UTF-8");
+    return 0;
+}
+
+int jws_sign(struct pkey *key, const struct jws_protected *protect, const char *payload,
+             struct buf *out, struct err *e)
+{
+    CLEANUP_BUF struct buf header, input;
+    uint8_t signature[PKEY_SIGNATURE_MAX];
+    size_t n;
+    buf_init(&header, JWS_MAX);
+    buf_init(&input, 2 * JWS_MAX);
+    if (check_texts(protect->url, protect->kid ? protect->kid : "", payload ? payload : "", e))
+        return -1;
+    put_member(&header, "alg", pkey_jws_alg(key));
+    if (protect->nonce)
+        put_member(&header, "nonce", protect->nonce);
+    put_member(&header, "url", protect->url);
+    if (protect->kid)
+        put_member(&header, "kid", protect->kid);
+    else
+        buf_putf(&header, ",\"jwk\":%s", pkey_jwk(key));
+    buf_putc(&header, '}');
+    size_t header_n = put_signing_input(&input, &header, payload ? payload : "");
+    if (buf_failed(&header) || buf_failed(&input))
+        return err_set(e, ERR_LOCAL, "a request to be signed is too long");
+    if (pkey_sign_jws(key, input.data, input.len, signature, &n, e))
+        return -1;
+    return put_jws(out, &input, header_n, signature, n, e);
+}
+
+int jws_bind_account(const char *kid, const char *url, const void *mac_key, size_t mac_key_n,
+                     const char *jwk, struct buf *out, struct err *e)
+{
+    CLEANUP_BUF struct buf header, input;
+    uint8_t mac[HASH_MAX];
+    buf_init(&header, JWS_MAX);
+    buf_init(&input, 2 * JWS_MAX);
+    if (check_texts(url, kid, jwk, e))
+        return -1;
+    put_member(&header, "alg", "HS256");
+    put_member(&header, "kid", kid);
+    put_member(&header, "url", url);
+    buf_putc(&header, '}');
+    size_t header_n = put_signing_input(&input, &header, jwk);
+    if (buf_failed(&header) || buf_failed(&input))
+        return err_set(e, ERR_LOCAL, "an external account binding is too long");
+    size_t n = hmac(HASH_SHA256, mac_key, mac_key_n, input.data, input.len, mac);
+    return put_jws(out, &input, header_n, mac, n, e);
+}
