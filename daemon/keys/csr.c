@@ -10,10 +10,11 @@
  */
 #include "keys/csr.h"
 #include "base/mem.h"
-#include "base/str.h"
+#include "base/name.h"
 #include "digest/crypto_err.h"
 #include "digest/pem.h"
 
+#include <openssl/err.h>
 #include <openssl/x509v3.h>
 #include <stdlib.h>
 #include <string.h>
@@ -152,6 +153,21 @@ static X509_REQ *decode(const void *p, size_t n, struct buf *der, struct err *e)
     return req;
 }
 
+static int take_name(const GENERAL_NAME *g, char **ret, struct err *e)
+{
+    char name[NAME_MAX_TEXT];
+    if (g->type != GEN_DNS)
+        return err_set(e, ERR_CONFIG, "a CSR has a name that is no DNS name");
+    size_t n = (size_t)ASN1_STRING_length(g->d.dNSName);
+    CLEANUP_FREE char *text = xstrndup((const char *)ASN1_STRING_get0_data(g->d.dNSName), n);
+    enum name_problem p = strlen(text) == n ? name_host(text, name) : NAME_CHARACTER;
+    if (p != NAME_OK)
+        return err_set(e, ERR_CONFIG, "a CSR has a name that cannot be certified: %s",
+                       name_problem_text(p));
+    *ret = xstrdup(name);
+    return 0;
+}
+
 static int take_names(X509_REQ *req, char ***ret_names, size_t *ret_n, struct err *e)
 {
     STACK_OF(X509_EXTENSION) *extensions = X509_REQ_get_extensions(req);
@@ -162,14 +178,8 @@ static int take_names(X509_REQ *req, char ***ret_names, size_t *ret_n, struct er
     char **names = xcalloc(n > 0 ? (size_t)n : 1, sizeof(*names));
     size_t kept = 0;
     for (int i = 0; i < n && rc == 0; i++) {
-        const GENERAL_NAME *g = sk_GENERAL_NAME_value(sans, i);
-        if (g->type != GEN_DNS) {
-            rc = err_set(e, ERR_CONFIG, "a CSR has a name that is no DNS name");
-            break;
-        }
-        names[kept] = xstrndup((const char *)ASN1_STRING_get0_data(g->d.dNSName),
-                               (size_t)ASN1_STRING_length(g->d.dNSName));
-        str_lower(names[kept++]);
+        rc = take_name(sk_GENERAL_NAME_value(sans, i), &names[kept], e);
+        kept += rc == 0;
     }
     GENERAL_NAMES_free(sans);
     sk_X509_EXTENSION_pop_free(extensions, X509_EXTENSION_free);
@@ -189,8 +199,9 @@ int csr_read(const void *p, size_t n, struct buf *ret_der, char ***ret_names, si
 {
     CLEANUP_BUF struct buf der;
     buf_init(&der, CSR_MAX);
-    X509_REQ *req =
-        n <= CSR_MAX ? decode(p, n, &der, e) : (err_set(e, ERR_CONFIG, "a CSR is too long"), NULL);
+    if (n > CSR_MAX)
+        return err_set(e, ERR_CONFIG, "a CSR of %zu bytes is too long", n);
+    X509_REQ *req = decode(p, n, &der, e);
     if (!req)
         return -1;
     EVP_PKEY *key = X509_REQ_get0_pubkey(req);
@@ -206,5 +217,6 @@ int csr_read(const void *p, size_t n, struct buf *ret_der, char ***ret_names, si
     }
     OPENSSL_free(bytes);
     X509_REQ_free(req);
+    ERR_clear_error();
     return rc;
 }

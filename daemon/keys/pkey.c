@@ -10,6 +10,7 @@
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/ec.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
@@ -191,6 +192,7 @@ struct pkey *pkey_from_pem(const char *pem, size_t n, struct err *e)
         crypto_err(e, ERR_LOCAL, "a private key cannot be read");
         return NULL;
     }
+    ERR_clear_error(); /* of the first reader */
     return wrap(evp, e);
 }
 
