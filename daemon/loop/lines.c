@@ -243,10 +243,10 @@ static void peer_resume(void *arg)
 
 void lines_finish(struct lines_peer *p)
 {
-    if (p->closing)
-        return;
     p->busy = false;
     p->data = NULL;
+    if (p->closing)
+        return;
     /* Not from here: the handler may still be on the stack. */
     loop_defer(p->lines->loop, &p->gone, peer_resume, p);
 }
