@@ -20,8 +20,8 @@ static const char *const sql[SQL_COUNT] = {
     [SQL_GET] = "SELECT key, value, revision FROM kv WHERE key = ?1",
     [SQL_LIST] = "SELECT key, value, revision FROM kv WHERE key >= ?1 ORDER BY key",
     [SQL_REVISION] = "SELECT revision FROM kv WHERE key = ?1",
-    [SQL_PUT] = "INSERT INTO kv (key, value, revision) VALUES (?1, ?2, 1) "
-                "ON CONFLICT (key) DO UPDATE SET value = excluded.value, revision = revision + 1",
+    [SQL_PUT] = ("INSERT INTO kv (key, value, revision) VALUES (?1, ?2, 1) "
+                 "ON CONFLICT (key) DO UPDATE SET value = excluded.value, revision = revision + 1"),
     [SQL_DELETE] = "DELETE FROM kv WHERE key = ?1",
 };
 
