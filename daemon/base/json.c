@@ -4,8 +4,11 @@
 #include "base/mem.h"
 
 #include <cjson/cJSON.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define EXACT_MAX 9007199254740992.0 /* 2^53 */
 
 static const cJSON *in(const struct json *j)
 {
@@ -102,9 +105,47 @@ static void *checked(void *p)
     return p;
 }
 
+/* cJSON prints numbers of more than 15 digits as 9.00719925474099e+15. */
+static bool prints_badly(const cJSON *c)
+{
+    return cJSON_IsNumber(c) && fabs(c->valuedouble) >= 1e15 && fabs(c->valuedouble) <= EXACT_MAX;
+}
+
+static bool any_prints_badly(const cJSON *c)
+{
+    for (; c; c = c->next) {
+        if (prints_badly(c) || any_prints_badly(c->child))
+            return true;
+    }
+    return false;
+}
+
+/* Such numbers below c become raw text. */
+static void spell_out(cJSON *c)
+{
+    for (; c; c = c->next) {
+        spell_out(c->child);
+        if (prints_badly(c)) {
+            c->valuestring = xasprintf("%.0f", c->valuedouble);
+            c->type = (c->type & ~0xff) | cJSON_Raw;
+        }
+    }
+}
+
+static char *print(const cJSON *c, bool pretty)
+{
+    return checked(pretty ? cJSON_Print(c) : cJSON_PrintUnformatted(c));
+}
+
 char *json_print(const struct json *j, bool pretty)
 {
-    return checked(pretty ? cJSON_Print(in(j)) : cJSON_PrintUnformatted(in(j)));
+    if (!any_prints_badly(in(j)->child))
+        return print(in(j), pretty);
+    cJSON *copy = checked(cJSON_Duplicate(in(j), true));
+    spell_out(copy->child);
+    char *text = print(copy, pretty);
+    cJSON_Delete(copy);
+    return text;
 }
 
 bool json_is_object(const struct json *j)
@@ -146,11 +187,10 @@ const char *json_as_text(const struct json *value)
 
 int64_t json_as_int(const struct json *value, int64_t dflt)
 {
-    const double exact = 9007199254740992.0; /* 2^53 */
     if (!cJSON_IsNumber(in(value)))
         return dflt;
     double d = in(value)->valuedouble;
-    return d >= -exact && d <= exact && (double)(int64_t)d == d ? (int64_t)d : dflt;
+    return fabs(d) <= EXACT_MAX && (double)(int64_t)d == d ? (int64_t)d : dflt;
 }
 
 bool json_as_bool(const struct json *value, bool dflt)

@@ -79,11 +79,11 @@ const char *str_from_time(int64_t wall_ms, char *buf, size_t size)
     int64_t s = wall_ms / SECOND_MS - (wall_ms % SECOND_MS < 0);
     int64_t day = s / DAY_S - (s % DAY_S < 0);
     int64_t rest = s - day * DAY_S;
-    int64_t year = 1970 + day / 366 - (day < 0);
-    if (year < 1 || day > days_before_year(9999) + 365) {
-        snprintf(buf, size, "%s", year < 1 ? "0001-01-01T00:00:00Z" : "9999-12-31T23:59:59Z");
+    if (day < days_before_year(1) || day >= days_before_year(10000)) {
+        snprintf(buf, size, "%s", day < 0 ? "0001-01-01T00:00:00Z" : "9999-12-31T23:59:59Z");
         return buf;
     }
+    int64_t year = 1970 + day / 366; /* off by a few years at most */
     while (days_before_year(year + 1) <= day)
         year++;
     while (days_before_year(year) > day)
