@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: ISC
+# bash completion for renewctl
+# shellcheck shell=bash
+
+_renewctl_names() {
+    renewctl status --json 2>/dev/null | sed -n 's/^\t*"name":\t"\(.*\)",$/\1/p'
+}
+
+_renewctl() {
+    local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} verb='' i
+    local verbs='status explain plan renew deploy check reload records plugin'
+    for ((i = 1; i < COMP_CWORD; i++)); do
+        case ${COMP_WORDS[i]} in
+        -s) i=$((i + 1)) ;;
+        -*) ;;
+        *)
+            verb=${COMP_WORDS[i]}
+            break
+            ;;
+        esac
+    done
+    local words=''
+    if [[ $previous == -s ]]; then
+        mapfile -t COMPREPLY < <(compgen -f -- "$word")
+        return
+    fi
+    case $verb in
+    '') words="$verbs -s --json --help --version" ;;
+    status) words="--failed --check --json --help $(_renewctl_names)" ;;
+    explain) words="--json --help $(_renewctl_names)" ;;
+    plan) words='--days --json --help' ;;
+    renew) words="--due --wait --force --json --help $(_renewctl_names)" ;;
+    deploy) words="--wait --json --help $(_renewctl_names)" ;;
+    records) words='clean --json --help' ;;
+    plugin) words='list info --dir --json --help' ;;
+    check)
+        mapfile -t COMPREPLY < <(compgen -f -- "$word")
+        return
+        ;;
+    *) words='--json --help' ;;
+    esac
+    mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
+}
+complete -F _renewctl renewctl
