@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The configuration as everyone but the parser sees it: an immutable, counted snapshot. The keeper parses
- * the YAML (conf/load.h) and keeps the whole; the engine gets a copy without secrets through
+ * The configuration as everyone but the parser sees it: an immutable, counted snapshot. The keeper
+ * parses the YAML (conf/load.h) and keeps the whole; the engine gets a copy without secrets through
  * conf/codec.h. Strings are never NULL unless said; lists may be empty.
  *
- * Resolved here, once: defaults applied, names normalised (base/name.h), references checked, relative
- * paths made absolute, presets merged. What each key means is in renewd.yaml(5).
+ * Resolved here, once: defaults applied, names normalised (base/name.h), references checked,
+ * relative paths made absolute, presets merged. What each key means is in renewd.yaml(5).
  */
 #ifndef RENEWD_CONF_CONF_H
 #define RENEWD_CONF_CONF_H
@@ -31,33 +31,40 @@ struct conf_where {
 
 /* SECRET: where it comes from; resolved text only in the keeper. */
 struct conf_secret {
-    enum { CONF_SECRET_NONE, CONF_SECRET_TEXT, CONF_SECRET_FILE, CONF_SECRET_ENV,
-           CONF_SECRET_CREDENTIAL, CONF_SECRET_COMMAND } kind;
-    char *source;           /* path, variable or credential name; masked text for TEXT */
-    struct conf_strs argv;  /* COMMAND */
-    struct secret *value;   /* NULL in the engine's copy */
+    enum {
+        CONF_SECRET_NONE,
+        CONF_SECRET_TEXT,
+        CONF_SECRET_FILE,
+        CONF_SECRET_ENV,
+        CONF_SECRET_CREDENTIAL,
+        CONF_SECRET_COMMAND
+    } kind;
+    char *source;          /* path, variable or credential name; masked text for TEXT */
+    struct conf_strs argv; /* COMMAND */
+    struct secret *value;  /* NULL in the engine's copy */
 };
 
 struct conf_ca {
     char *name;
-    char *directory;       /* https URL */
-    char *ca_file;         /* "" = the system's roots */
-    char *ca_pem;          /* contents of ca_file, for the engine; "" if none */
-    char *email;           /* "" = none */
+    char *directory; /* https URL */
+    char *ca_file;   /* "" = the system's roots */
+    char *ca_pem;    /* contents of ca_file, for the engine; "" if none */
+    char *email;     /* "" = none */
     bool agree_tos;
     char *account;         /* "main" */
     char *profile;         /* "" = the CA's default */
     char *preferred_chain; /* "" */
     int64_t timeout_ms;
     uint32_t max_orders;
-    char *staging;         /* "" or a CA's name */
+    char *staging;           /* "" or a CA's name */
+    struct conf_where where; /* line 0: a preset that no file writes */
 };
 
 enum conf_check { CONF_CHECK_REQUIRE, CONF_CHECK_WARN, CONF_CHECK_NONE };
 enum conf_ask { CONF_ASK_AUTO, CONF_ASK_AUTHORITATIVE, CONF_ASK_RESOLVERS };
 
 struct conf_dns_zone {
-    char *suffix; /* "" for the global settings */
+    char *suffix;               /* "" for the global settings */
     struct conf_strs servers;   /* ADDR or ADDR:PORT; empty: the NS set's */
     struct conf_strs resolvers; /* ADDR[:PORT]; empty: the system's (the keeper fills them in) */
     enum conf_ask ask;
@@ -78,9 +85,10 @@ struct conf_provider {
     char *path;   /* the shared object, absolute */
     struct conf_strs zones;
     bool allow_exec;
-    char *run_as; /* "" = worker_user */
-    uint32_t ttl; /* 0 = the plugin's */
-    int64_t timeout_ms; /* 0 = not said */
+    char *run_as;           /* "" = worker_user */
+    uint32_t ttl;           /* 0 = the plugin's */
+    int64_t timeout_ms;     /* 0 = not said */
+    uint32_t propagation_s; /* what the plugin calls typical; 0 = not said */
     struct conf_option *options;
     size_t n_options;
     struct conf_where where;
@@ -112,9 +120,11 @@ struct conf_step {
 };
 
 struct conf_deployment {
-    char *name; /* named ones; "#1", "#2"... for steps written in the certificate, which form one list */
+    char *name; /* named ones; "#1", "#2"... for steps written in the certificate, which form one
+                   list */
     struct conf_step *steps;
     size_t n_steps;
+    struct conf_where where;
 };
 
 struct conf_name {
@@ -122,15 +132,20 @@ struct conf_name {
     char *provider; /* "" = the certificate's, else by zones */
 };
 
-enum conf_key { CONF_KEY_ECDSA_P256, CONF_KEY_ECDSA_P384, CONF_KEY_RSA_2048, CONF_KEY_RSA_3072,
-                CONF_KEY_RSA_4096 };
+enum conf_key {
+    CONF_KEY_ECDSA_P256,
+    CONF_KEY_ECDSA_P384,
+    CONF_KEY_RSA_2048,
+    CONF_KEY_RSA_3072,
+    CONF_KEY_RSA_4096
+};
 
 struct conf_cert {
     char *name;
     struct conf_name *names;
     size_t n_names;
     bool enabled;
-    char *provider; /* "" */
+    char *provider;       /* "" */
     struct conf_strs cas; /* names of conf_ca, in order of fallback; at least one */
     uint32_t fallback_after;
     enum conf_key key;
@@ -138,7 +153,8 @@ struct conf_cert {
     char *profile;           /* "" = the CA entry's */
     bool profile_or_default; /* on_missing: default */
     int64_t renew_before_ms; /* 0 = not an absolute time */
-    uint32_t renew_before_percent; /* of the lifetime; 0 = the default rule (33, or 50 under 10 d) */
+    uint32_t
+        renew_before_percent; /* of the lifetime; 0 = the default rule (33, or 50 under 10 d) */
     bool ari;
     char *owner, *group; /* "" = leave */
     mode_t key_mode;
@@ -157,7 +173,8 @@ struct conf {
     uint32_t archive_keep;
     struct conf_ca *cas; /* only those that certificates use, their stagings, and those written */
     size_t n_cas;
-    struct conf_dns_zone *dns_zones; /* [0] is the global one (suffix ""); the rest longest suffix first */
+    struct conf_dns_zone
+        *dns_zones; /* [0] is the global one (suffix ""); the rest longest suffix first */
     size_t n_dns_zones;
     struct conf_provider *providers;
     size_t n_providers;
@@ -166,6 +183,8 @@ struct conf {
     struct conf_cert *certs; /* in the order written */
     size_t n_certs;
     uint32_t refs;
+    struct arena *arena; /* holds everything above but the secrets' bytes */
+    struct map *index;   /* certificates by name */
 };
 
 struct conf *conf_ref(struct conf *c);
@@ -174,13 +193,14 @@ void conf_unref(struct conf *c); /* NULL is fine; frees everything with the last
 const struct conf_cert *conf_find_cert(const struct conf *c, const char *name);
 const struct conf_ca *conf_find_ca(const struct conf *c, const char *name);
 const struct conf_provider *conf_find_provider(const struct conf *c, const char *name);
-const struct conf_dns_zone *conf_dns_for(const struct conf *c, const char *name); /* longest suffix */
+const struct conf_dns_zone *conf_dns_for(const struct conf *c,
+                                         const char *name); /* longest suffix */
 const char *conf_key_name(enum conf_key k);
 
 /*
  * The provider for a record: the name's own, else the certificate's, else the one whose zones hold
- * final_name (alias already followed; longest suffix), else the only provider there is. NULL and *e (class
- * ERR_CONFIG) when none.
+ * final_name (alias already followed; longest suffix), else the only provider there is. NULL and *e
+ * (class ERR_CONFIG) when none.
  */
 const struct conf_provider *conf_provider_for(const struct conf *c, const struct conf_cert *cert,
                                               const struct conf_name *name, const char *final_name,

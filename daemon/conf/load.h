@@ -19,14 +19,22 @@ struct conf_messages {
 void conf_messages_free(struct conf_messages *m);
 
 /*
- * A plugin's options, asked for while a provider entry is read (the keeper asks a throw-away worker).
- * Returns NULL and *e when the plugin cannot be described; the result stays valid as long as the caller
- * of conf_load keeps it.
+ * A plugin's options, asked for while a provider entry is read (the keeper asks a throw-away
+ * worker). Returns NULL and *e when the plugin cannot be described; the result stays valid as long
+ * as the caller of conf_load keeps it.
  */
 struct conf_plugin_option {
     const char *name;
-    enum { CONF_OPT_TEXT, CONF_OPT_SECRET, CONF_OPT_INT, CONF_OPT_BOOL, CONF_OPT_DURATION,
-           CONF_OPT_URL, CONF_OPT_HOST, CONF_OPT_ENUM } type;
+    enum {
+        CONF_OPT_TEXT,
+        CONF_OPT_SECRET,
+        CONF_OPT_INT,
+        CONF_OPT_BOOL,
+        CONF_OPT_DURATION,
+        CONF_OPT_URL,
+        CONF_OPT_HOST,
+        CONF_OPT_ENUM
+    } type;
     bool required;
     const char *dflt;    /* "" = none */
     const char *choices; /* ENUM: separated by "|" */
@@ -41,7 +49,8 @@ struct conf_plugin_info {
 struct conf_plugins {
     const struct conf_plugin_info *(*describe)(void *ctx, const char *path, struct err *e);
     void *ctx;
-    const char *dir; /* where NAME becomes dir/NAME.so */
+    const char *dir;         /* where NAME becomes dir/NAME.so */
+    const char *resolv_conf; /* NULL: /etc/resolv.conf */
 };
 
 /* Everything is reported that can be, errors first seen first; NULL when there was an error.
@@ -55,7 +64,8 @@ struct json;
 struct json *conf_dump_json(const struct conf *c);
 /* JSON Schema, generated from the option tables. */
 struct json *conf_schema(void);
-/* What a reload changes, a line each ("certificates: www.example.org: names changed: reissued now"). */
+/* What a reload changes, a line each ("certificates: www.example.org: names changed: reissued
+ * now"). */
 struct conf_messages conf_diff(const struct conf *from, const struct conf *to);
 
 #endif

@@ -1,0 +1,502 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The snapshot as counted fields (base/frame.h), in the order of conf.h, with two kinds of sharing
+ * kept: certificates name their deployment list by its number in a table of distinct lists, and a
+ * list names a deployment of `deployments` by its number instead of repeating the steps.
+ */
+#include "conf/codec.h"
+
+#include "base/frame.h"
+#include "base/mem.h"
+#include "conf/arena.h"
+#include "conf/build.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define VERSION 1
+#define TEXT_MAX (1u << 20)
+#define ITEMS_MAX (1u << 22)
+
+/* ---- writing ---- */
+
+static void put_strs(struct buf *b, const struct conf_strs *s)
+{
+    frame_put_u32(b, (uint32_t)s->n);
+    for (size_t i = 0; i < s->n; i++)
+        frame_put_text(b, s->v[i]);
+}
+
+static void put_where(struct buf *b, const struct conf_where *w)
+{
+    frame_put_text(b, w->file);
+    frame_put_u32(b, w->line);
+    frame_put_u32(b, w->column);
+}
+
+static void put_ca(struct buf *b, const struct conf_ca *ca)
+{
+    frame_put_text(b, ca->name);
+    frame_put_text(b, ca->directory);
+    frame_put_text(b, ca->ca_file);
+    frame_put_text(b, ca->ca_pem);
+    frame_put_text(b, ca->email);
+    frame_put_bool(b, ca->agree_tos);
+    frame_put_text(b, ca->account);
+    frame_put_text(b, ca->profile);
+    frame_put_text(b, ca->preferred_chain);
+    frame_put_i64(b, ca->timeout_ms);
+    frame_put_u32(b, ca->max_orders);
+    frame_put_text(b, ca->staging);
+    put_where(b, &ca->where);
+}
+
+static void put_zone(struct buf *b, const struct conf_dns_zone *z)
+{
+    frame_put_text(b, z->suffix);
+    put_strs(b, &z->servers);
+    put_strs(b, &z->resolvers);
+    frame_put_u32(b, z->ask);
+    frame_put_u32(b, z->check);
+    frame_put_i64(b, z->timeout_ms);
+}
+
+static void put_option(struct buf *b, const struct conf_option *o)
+{
+    frame_put_text(b, o->name);
+    frame_put_text(b, o->text);
+    frame_put_u32(b, o->secret.kind);
+    frame_put_text(b, o->secret.source);
+    put_strs(b, &o->secret.argv);
+    put_where(b, &o->where);
+}
+
+static void put_provider(struct buf *b, const struct conf_provider *p)
+{
+    frame_put_text(b, p->name);
+    frame_put_text(b, p->plugin);
+    frame_put_text(b, p->path);
+    put_strs(b, &p->zones);
+    frame_put_bool(b, p->allow_exec);
+    frame_put_text(b, p->run_as);
+    frame_put_u32(b, p->ttl);
+    frame_put_i64(b, p->timeout_ms);
+    frame_put_u32(b, p->propagation_s);
+    put_where(b, &p->where);
+    frame_put_u32(b, (uint32_t)p->n_options);
+    for (size_t i = 0; i < p->n_options; i++)
+        put_option(b, &p->options[i]);
+}
+
+static void put_step(struct buf *b, const struct conf_step *s)
+{
+    frame_put_u32(b, s->kind);
+    frame_put_i64(b, s->timeout_ms);
+    put_strs(b, &s->argv);
+    frame_put_text(b, s->user);
+    frame_put_bool(b, s->once);
+    frame_put_text(b, s->unit);
+    frame_put_text(b, s->path);
+    frame_put_u32(b, (uint32_t)s->n_content);
+    for (size_t i = 0; i < s->n_content; i++)
+        frame_put_u32(b, s->content[i]);
+    frame_put_text(b, s->owner);
+    frame_put_text(b, s->group);
+    frame_put_u32(b, s->mode);
+    put_strs(b, &s->connect);
+    frame_put_text(b, s->sni);
+    frame_put_text(b, s->starttls);
+    put_where(b, &s->where);
+}
+
+static void put_deployment(struct buf *b, const struct conf_deployment *d)
+{
+    frame_put_text(b, d->name);
+    put_where(b, &d->where);
+    frame_put_u32(b, (uint32_t)d->n_steps);
+    for (size_t i = 0; i < d->n_steps; i++)
+        put_step(b, &d->steps[i]);
+}
+
+/* 1 + the place of the deployment whose steps d shares, or 0. */
+static uint32_t shared_deployment(const struct conf *c, const struct conf_deployment *d)
+{
+    for (size_t i = 0; i < c->n_deployments && d->n_steps; i++)
+        if (c->deployments[i].steps == d->steps && !strcmp(c->deployments[i].name, d->name))
+            return (uint32_t)i + 1;
+    return 0;
+}
+
+static void put_list(struct buf *b, const struct conf *c, const struct conf_cert *cert)
+{
+    frame_put_u32(b, (uint32_t)cert->n_deployments);
+    for (size_t i = 0; i < cert->n_deployments; i++) {
+        uint32_t shared = shared_deployment(c, &cert->deployments[i]);
+
+        frame_put_u32(b, shared);
+        if (!shared)
+            put_deployment(b, &cert->deployments[i]);
+    }
+}
+
+static int by_list(const void *a, const void *b)
+{
+    const struct conf_cert *x = *(const struct conf_cert *const *)a,
+                           *y = *(const struct conf_cert *const *)b;
+
+    return x->deployments < y->deployments ? -1 : x->deployments > y->deployments;
+}
+
+/* Distinct lists, one certificate of each, sorted by address. */
+static size_t distinct_lists(const struct conf *c, const struct conf_cert **ret)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < c->n_certs; i++)
+        ret[i] = &c->certs[i];
+    qsort(ret, c->n_certs, sizeof *ret, by_list);
+    for (size_t i = 0; i < c->n_certs; i++)
+        if (!n || ret[n - 1]->deployments != ret[i]->deployments)
+            ret[n++] = ret[i];
+    return n;
+}
+
+static void put_cert(struct buf *b, const struct conf_cert *k, uint32_t list)
+{
+    frame_put_text(b, k->name);
+    frame_put_u32(b, (uint32_t)k->n_names);
+    for (size_t i = 0; i < k->n_names; i++) {
+        frame_put_text(b, k->names[i].name);
+        frame_put_text(b, k->names[i].provider);
+    }
+    frame_put_bool(b, k->enabled);
+    frame_put_text(b, k->provider);
+    put_strs(b, &k->cas);
+    frame_put_u32(b, k->fallback_after);
+    frame_put_u32(b, k->key);
+    frame_put_bool(b, k->reuse_key);
+    frame_put_text(b, k->profile);
+    frame_put_bool(b, k->profile_or_default);
+    frame_put_i64(b, k->renew_before_ms);
+    frame_put_u32(b, k->renew_before_percent);
+    frame_put_bool(b, k->ari);
+    frame_put_text(b, k->owner);
+    frame_put_text(b, k->group);
+    frame_put_u32(b, k->key_mode);
+    frame_put_u32(b, list);
+    put_where(b, &k->where);
+}
+
+static void put_certs(struct buf *b, const struct conf *c)
+{
+    const struct conf_cert **lists = xcalloc(c->n_certs + 1, sizeof *lists);
+    size_t n = distinct_lists(c, lists);
+
+    frame_put_u32(b, (uint32_t)n);
+    for (size_t i = 0; i < n; i++)
+        put_list(b, c, lists[i]);
+    frame_put_u32(b, (uint32_t)c->n_certs);
+    for (size_t i = 0; i < c->n_certs; i++) {
+        const struct conf_cert *k = &c->certs[i];
+        const struct conf_cert **at = bsearch(&k, lists, n, sizeof *lists, by_list);
+
+        put_cert(b, k, (uint32_t)(at - lists));
+    }
+    free(lists);
+}
+
+int conf_encode(const struct conf *c, struct buf *out)
+{
+    frame_put_u32(out, VERSION);
+    frame_put_u64(out, c->generation);
+    frame_put_text(out, c->file);
+    frame_put_text(out, c->state_dir);
+    frame_put_text(out, c->control_socket);
+    frame_put_text(out, c->control_group);
+    frame_put_text(out, c->user);
+    frame_put_text(out, c->worker_user);
+    frame_put_bool(out, c->user_set);
+    frame_put_bool(out, c->worker_user_set);
+    frame_put_u32(out, c->log_level);
+    frame_put_u32(out, c->archive_keep);
+    frame_put_u32(out, (uint32_t)c->n_cas);
+    for (size_t i = 0; i < c->n_cas; i++)
+        put_ca(out, &c->cas[i]);
+    frame_put_u32(out, (uint32_t)c->n_dns_zones);
+    for (size_t i = 0; i < c->n_dns_zones; i++)
+        put_zone(out, &c->dns_zones[i]);
+    frame_put_u32(out, (uint32_t)c->n_providers);
+    for (size_t i = 0; i < c->n_providers; i++)
+        put_provider(out, &c->providers[i]);
+    frame_put_u32(out, (uint32_t)c->n_deployments);
+    for (size_t i = 0; i < c->n_deployments; i++)
+        put_deployment(out, &c->deployments[i]);
+    put_certs(out, c);
+    return buf_failed(out) ? -1 : 0;
+}
+
+/* ---- reading ---- */
+
+struct in {
+    struct frame_reader r;
+    struct arena *a;
+    const char *file; /* the last file name read: neighbours share it */
+};
+
+static char *get_text(struct in *in)
+{
+    size_t n = 0;
+    const char *p = frame_get_bytes(&in->r, TEXT_MAX, &n);
+
+    if (in->r.bad || !p || !n)
+        return arena_strdup(in->a, "");
+    if (memchr(p, '\0', n))
+        in->r.bad = true;
+    return arena_strndup(in->a, p, n);
+}
+
+/* An enumerator in [least, most]. */
+static uint32_t get_enum(struct in *in, uint32_t least, uint32_t most)
+{
+    uint32_t v = frame_get_u32(&in->r);
+
+    if (v < least || v > most) {
+        in->r.bad = true;
+        return least;
+    }
+    return v;
+}
+
+/* A counted array of zeroed items. */
+static void *get_array(struct in *in, size_t least, size_t size, size_t *ret_n)
+{
+    uint32_t n = frame_get_count(&in->r, ITEMS_MAX, least);
+
+    if (in->r.bad)
+        n = 0;
+    *ret_n = n;
+    return n ? arena_alloc(in->a, n, size) : NULL;
+}
+
+static void get_strs(struct in *in, struct conf_strs *s)
+{
+    s->v = get_array(in, 4, sizeof *s->v, &s->n);
+    for (size_t i = 0; i < s->n; i++)
+        s->v[i] = get_text(in);
+}
+
+static void get_where(struct in *in, struct conf_where *w)
+{
+    size_t n = 0;
+    const char *p = frame_get_bytes(&in->r, TEXT_MAX, &n);
+
+    if (in->r.bad || !p)
+        n = 0;
+    if (n && memchr(p, '\0', n))
+        in->r.bad = true;
+    if (!in->file || strlen(in->file) != n || (n && memcmp(in->file, p, n)))
+        in->file = arena_strndup(in->a, n ? p : "", n);
+    w->file = in->file;
+    w->line = frame_get_u32(&in->r);
+    w->column = frame_get_u32(&in->r);
+}
+
+static void get_ca(struct in *in, struct conf_ca *ca)
+{
+    ca->name = get_text(in);
+    ca->directory = get_text(in);
+    ca->ca_file = get_text(in);
+    ca->ca_pem = get_text(in);
+    ca->email = get_text(in);
+    ca->agree_tos = frame_get_bool(&in->r);
+    ca->account = get_text(in);
+    ca->profile = get_text(in);
+    ca->preferred_chain = get_text(in);
+    ca->timeout_ms = frame_get_i64(&in->r);
+    ca->max_orders = frame_get_u32(&in->r);
+    ca->staging = get_text(in);
+    get_where(in, &ca->where);
+}
+
+static void get_zone(struct in *in, struct conf_dns_zone *z)
+{
+    z->suffix = get_text(in);
+    get_strs(in, &z->servers);
+    get_strs(in, &z->resolvers);
+    z->ask = get_enum(in, CONF_ASK_AUTO, CONF_ASK_RESOLVERS);
+    z->check = get_enum(in, CONF_CHECK_REQUIRE, CONF_CHECK_NONE);
+    z->timeout_ms = frame_get_i64(&in->r);
+}
+
+static void get_option(struct in *in, struct conf_option *o)
+{
+    o->name = get_text(in);
+    o->text = get_text(in);
+    o->secret.kind = get_enum(in, CONF_SECRET_NONE, CONF_SECRET_COMMAND);
+    o->secret.source = get_text(in);
+    get_strs(in, &o->secret.argv);
+    get_where(in, &o->where);
+}
+
+static void get_provider(struct in *in, struct conf_provider *p)
+{
+    p->name = get_text(in);
+    p->plugin = get_text(in);
+    p->path = get_text(in);
+    get_strs(in, &p->zones);
+    p->allow_exec = frame_get_bool(&in->r);
+    p->run_as = get_text(in);
+    p->ttl = frame_get_u32(&in->r);
+    p->timeout_ms = frame_get_i64(&in->r);
+    p->propagation_s = frame_get_u32(&in->r);
+    get_where(in, &p->where);
+    p->options = get_array(in, 32, sizeof *p->options, &p->n_options);
+    for (size_t i = 0; i < p->n_options; i++)
+        get_option(in, &p->options[i]);
+}
+
+static void get_step(struct in *in, struct conf_step *s)
+{
+    s->kind = get_enum(in, CONF_STEP_RUN, CONF_STEP_VERIFY);
+    s->timeout_ms = frame_get_i64(&in->r);
+    get_strs(in, &s->argv);
+    s->user = get_text(in);
+    s->once = frame_get_bool(&in->r);
+    s->unit = get_text(in);
+    s->path = get_text(in);
+    s->n_content = frame_get_count(&in->r, ARRAY_LEN(s->content), 4);
+    for (size_t i = 0; i < s->n_content && i < ARRAY_LEN(s->content); i++)
+        s->content[i] = get_enum(in, CONF_PRIVKEY, CONF_PKCS12);
+    s->owner = get_text(in);
+    s->group = get_text(in);
+    s->mode = frame_get_u32(&in->r);
+    get_strs(in, &s->connect);
+    s->sni = get_text(in);
+    s->starttls = get_text(in);
+    get_where(in, &s->where);
+}
+
+static void get_deployment(struct in *in, struct conf_deployment *d)
+{
+    d->name = get_text(in);
+    get_where(in, &d->where);
+    d->steps = get_array(in, 60, sizeof *d->steps, &d->n_steps);
+    for (size_t i = 0; i < d->n_steps; i++)
+        get_step(in, &d->steps[i]);
+}
+
+struct list {
+    struct conf_deployment *v;
+    size_t n;
+};
+
+static void get_list(struct in *in, const struct conf *c, struct list *l)
+{
+    l->v = get_array(in, 4, sizeof *l->v, &l->n);
+    for (size_t i = 0; i < l->n; i++) {
+        uint32_t shared = get_enum(in, 0, (uint32_t)c->n_deployments);
+
+        if (shared)
+            l->v[i] = c->deployments[shared - 1];
+        else
+            get_deployment(in, &l->v[i]);
+    }
+}
+
+static void get_names(struct in *in, struct conf_cert *k)
+{
+    k->names = get_array(in, 8, sizeof *k->names, &k->n_names);
+    for (size_t i = 0; i < k->n_names; i++) {
+        k->names[i].name = get_text(in);
+        k->names[i].provider = get_text(in);
+    }
+}
+
+static void get_cert(struct in *in, struct conf_cert *k, const struct list *lists, size_t n_lists)
+{
+    k->name = get_text(in);
+    get_names(in, k);
+    k->enabled = frame_get_bool(&in->r);
+    k->provider = get_text(in);
+    get_strs(in, &k->cas);
+    k->fallback_after = frame_get_u32(&in->r);
+    k->key = get_enum(in, CONF_KEY_ECDSA_P256, CONF_KEY_RSA_4096);
+    k->reuse_key = frame_get_bool(&in->r);
+    k->profile = get_text(in);
+    k->profile_or_default = frame_get_bool(&in->r);
+    k->renew_before_ms = frame_get_i64(&in->r);
+    k->renew_before_percent = get_enum(in, 0, 99);
+    k->ari = frame_get_bool(&in->r);
+    k->owner = get_text(in);
+    k->group = get_text(in);
+    k->key_mode = frame_get_u32(&in->r);
+    uint32_t at = frame_get_u32(&in->r);
+
+    if (at < n_lists) {
+        k->deployments = lists[at].v;
+        k->n_deployments = lists[at].n;
+    } else {
+        in->r.bad = true;
+    }
+    get_where(in, &k->where);
+    if (!k->name[0] || !k->n_names || !k->cas.n)
+        in->r.bad = true;
+}
+
+static void get_certs(struct in *in, struct conf *c)
+{
+    size_t n_lists;
+    struct list *lists = get_array(in, 4, sizeof *lists, &n_lists);
+
+    for (size_t i = 0; i < n_lists; i++)
+        get_list(in, c, &lists[i]);
+    c->certs = get_array(in, 70, sizeof *c->certs, &c->n_certs);
+    for (size_t i = 0; i < c->n_certs; i++)
+        get_cert(in, &c->certs[i], lists, n_lists);
+}
+
+static void get_head(struct in *in, struct conf *c)
+{
+    if (frame_get_u32(&in->r) != VERSION)
+        in->r.bad = true;
+    c->generation = frame_get_u64(&in->r);
+    c->file = get_text(in);
+    c->state_dir = get_text(in);
+    c->control_socket = get_text(in);
+    c->control_group = get_text(in);
+    c->user = get_text(in);
+    c->worker_user = get_text(in);
+    c->user_set = frame_get_bool(&in->r);
+    c->worker_user_set = frame_get_bool(&in->r);
+    c->log_level = get_enum(in, LOG_LEVEL_ERROR, LOG_LEVEL_DEBUG);
+    c->archive_keep = frame_get_u32(&in->r);
+}
+
+struct conf *conf_decode(const void *p, size_t n, struct err *e)
+{
+    struct conf *c = conf_new();
+    struct in in = {.a = c->arena};
+
+    frame_reader_init(&in.r, p, n);
+    get_head(&in, c);
+    c->cas = get_array(&in, 50, sizeof *c->cas, &c->n_cas);
+    for (size_t i = 0; i < c->n_cas; i++)
+        get_ca(&in, &c->cas[i]);
+    c->dns_zones = get_array(&in, 28, sizeof *c->dns_zones, &c->n_dns_zones);
+    for (size_t i = 0; i < c->n_dns_zones; i++)
+        get_zone(&in, &c->dns_zones[i]);
+    c->providers = get_array(&in, 50, sizeof *c->providers, &c->n_providers);
+    for (size_t i = 0; i < c->n_providers; i++)
+        get_provider(&in, &c->providers[i]);
+    c->deployments = get_array(&in, 16, sizeof *c->deployments, &c->n_deployments);
+    for (size_t i = 0; i < c->n_deployments; i++)
+        get_deployment(&in, &c->deployments[i]);
+    get_certs(&in, c);
+    if (!frame_reader_done(&in.r) || !c->n_dns_zones) {
+        conf_unref(c);
+        err_set(e, ERR_BUG, "the configuration's copy is malformed");
+        return NULL;
+    }
+    conf_seal(c);
+    return c;
+}
