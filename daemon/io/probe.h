@@ -4,6 +4,7 @@
 #ifndef RENEWD_IO_PROBE_H
 #define RENEWD_IO_PROBE_H
 
+#include "io/dns.h"
 #include "io/http.h"
 
 struct probe;

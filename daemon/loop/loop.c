@@ -162,7 +162,8 @@ static void timer_arm(struct loop *l, struct timer *t, bool wall, int64_t key)
 void timer_after(struct loop *l, struct timer *t, int64_t delay_ms, void (*fn)(void *), void *arg)
 {
     int64_t now = loop_mono_ms(l);
-    int64_t delay = delay_ms > 0 ? delay_ms : 0;
+    /* The clock's millisecond has begun already: one more, so as never to be early. */
+    int64_t delay = delay_ms > 0 ? delay_ms + (delay_ms < INT64_MAX) : 0;
 
     timer_arm(l, t, false, delay < INT64_MAX - now ? now + delay : INT64_MAX);
     t->fn = fn;

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: ISC */
+/* One HTTP exchange: the request checked and copied, libcurl's handle set up, the reply received within its
+ * bounds, the result put into words. Knows no loop. */
+#ifndef RENEWD_IO_TRANSFER_H
+#define RENEWD_IO_TRANSFER_H
+
+#include "io/dns.h"
+#include "io/http.h"
+
+#include <curl/curl.h>
+
+#define TRANSFER_FIELDS_MAX 100
+#define TRANSFER_FIELDS_SIZE (64u << 10)
+#define TRANSFER_HOST_SIZE 256
+
+struct transfer {
+    char method[16];
+    char *url;
+    char host[TRANSFER_HOST_SIZE]; /* lower case; "[::1]" keeps its brackets */
+    uint16_t port;
+    bool http2, allow_http;
+    bool has_body;
+    bool check_address; /* of every connection that is made */
+    struct curl_slist *headers, *resolve;
+    struct buf body;
+
+    struct buf reply;
+    struct buf fields; /* "name\0value\0" ... */
+    size_t n_fields;
+    size_t field_at[TRANSFER_FIELDS_MAX];
+    bool head_is_final; /* not of an interim reply */
+    bool fields_done;   /* that one is complete: what follows are trailers */
+    bool too_large, bad_fields, refused_address;
+    char error[CURL_ERROR_SIZE];
+};
+
+int transfer_init(struct transfer *t, const struct http_site_spec *site,
+                  const struct http_request *r, struct err *e);
+void transfer_done(struct transfer *t); /* wipes */
+/* Where the host is; not called when it is an address itself. */
+void transfer_set_addresses(struct transfer *t, const struct dns_addr *addrs, size_t n);
+/* ca_pem NULL: the system's. t and ca_pem outlive the exchange; what was received before is dropped. */
+void transfer_setup(struct transfer *t, CURL *easy, const char *ca_pem, const char *user_agent,
+                    int64_t connect_ms);
+int transfer_result(const struct transfer *t, CURLcode result, struct err *e);
+/* room: for TRANSFER_FIELDS_MAX. The reply points into t. */
+void transfer_reply(const struct transfer *t, int status, struct http_header *room,
+                    struct http_reply *ret);
+/* The system's roots for easy (also for handles of others). */
+void transfer_default_roots(CURL *easy);
+
+#endif
