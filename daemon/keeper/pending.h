@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Keys that are being ordered for, with their CSRs: pending/NAME/{privkey.pem, csr.der, meta.json},
+ * durable before anything is sent, and kept in memory (wiped when freed) until they are installed.
+ */
+#ifndef RENEWD_KEEPER_PENDING_H
+#define RENEWD_KEEPER_PENDING_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "conf/conf.h"
+#include "digest/hash.h"
+#include "keeper/statedir.h"
+#include "keys/pkey.h"
+
+struct pending {
+    struct buf pem; /* secret */
+    char *csr;      /* base64url of the DER */
+    char **names;
+    size_t n_names;
+    enum key_type type;
+    uint8_t spki[SHA256_LEN];
+};
+
+struct pendings;
+struct pendings *pendings_new(const struct statedir *s); /* s must live as long */
+void pendings_free(struct pendings *p);
+
+/* NULL and class ERR_NONE: there is none. NULL and another class: it cannot be read. Valid until
+ * it is put or removed. */
+const struct pending *pending_get(struct pendings *p, const char *name, struct err *e);
+/* Its names and key type are what the configuration says now. */
+bool pending_fits(const struct pending *k, const struct conf_cert *cert);
+/* Makes the CSR and stores both in the place of what was there. */
+int pending_put(struct pendings *p, const struct conf_cert *cert, struct pkey *key, struct err *e);
+int pending_remove(struct pendings *p, const char *name, struct err *e);
+
+/* The configured names as an array of texts; the caller frees the array. */
+const char **pending_names(const struct conf_cert *cert);
+
+#endif

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: ISC */
+#include "keeper/sign.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "keeper/live.h"
+#include "keys/jws.h"
+#include "link/keeper.h"
+
+#include <string.h>
+
+struct job {
+    const struct sign_env *env;
+    const struct keeper_msg_sign *m;
+    const struct conf_ca *ca;
+    const struct conf_cert *cert; /* NULL where the kind has none */
+    struct account *account;
+};
+
+int sign_check_url(const char *url, struct err *e)
+{
+    if (!str_starts(url, "https://") || !url[8])
+        return err_set(e, ERR_PEER, "the CA gave a URL that is not https");
+    for (const char *p = url; *p; p++) {
+        if (*p <= ' ' || *p > '~' || p - url >= (ptrdiff_t)KEEPER_MSG_URL_MAX)
+            return err_set(e, ERR_PEER, "the CA gave a URL with a character that none may have");
+    }
+    return 0;
+}
+
+static int check_nonce(const char *nonce, struct err *e)
+{
+    static const char allowed[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    if (!nonce[0] || nonce[strspn(nonce, allowed)])
+        return err_set(e, ERR_PEER, "the CA gave a nonce with a character that none may have");
+    return 0;
+}
+
+bool sign_ca_of_cert(const struct conf *c, const struct conf_cert *cert, const struct conf_ca *ca)
+{
+    for (size_t i = 0; i < cert->cas.n; i++) {
+        const struct conf_ca *own = conf_find_ca(c, cert->cas.v[i]);
+        if (str_eq(cert->cas.v[i], ca->name) || (own && str_eq(own->staging, ca->name)))
+            return true;
+    }
+    return false;
+}
+
+bool sign_ca_is_staging(const struct conf *c, const struct conf_ca *ca)
+{
+    for (size_t i = 0; i < c->n_cas; i++) {
+        if (str_eq(c->cas[i].staging, ca->name))
+            return true;
+    }
+    return false;
+}
+
+/* ---- payloads: JSON text, or NULL and *e; POST-as-GET has none ---- */
+
+static char *print(struct json *j)
+{
+    char *text = json_print(j, false);
+    json_free(j);
+    return text;
+}
+
+static char *new_account(struct job *j, struct err *e)
+{
+    if (j->m->flags & KEEPER_F_EAB) {
+        err_set(e, ERR_CONFIG, "CA %s wants an external account: not yet available", j->ca->name);
+        return NULL;
+    }
+    if ((j->m->flags & KEEPER_F_TERMS) && !j->ca->agree_tos) {
+        err_set(e, ERR_CONFIG,
+                "CA %s has terms of service: read them, then write `agree_tos: true` for it or "
+                "under defaults",
+                j->ca->name);
+        return NULL;
+    }
+    struct json *p = json_object();
+    if (j->m->flags & KEEPER_F_TERMS)
+        json_add_bool(p, "termsOfServiceAgreed", true);
+    if (j->ca->email[0]) {
+        CLEANUP_FREE char *mailto = xasprintf("mailto:%s", j->ca->email);
+        json_add_text(json_add_array(p, "contact"), NULL, mailto);
+    }
+    return print(p);
+}
+
+static char *find_account(struct job *j, struct err *e)
+{
+    (void)j;
+    (void)e;
+    return xstrdup("{\"onlyReturnExisting\":true}");
+}
+
+static const struct pending *need_pending(struct job *j, struct err *e)
+{
+    const struct pending *k = pending_get(j->env->pendings, j->cert->name, e);
+    if (!k && e->cls == ERR_NONE)
+        err_set(e, ERR_LOCAL, "there is no key for the order of %s: it begins again",
+                j->cert->name);
+    return k;
+}
+
+/* RFC 9773, section 5: the predecessor must be of the same account. */
+static void add_replaces(struct job *j, struct json *p)
+{
+    struct live l;
+    if (live_read(j->env->dir, j->cert->name, &l, NULL))
+        return;
+    if (l.present && l.cert_id[0] && str_eq(l.directory, j->ca->directory) &&
+        str_eq(l.account, j->account->url))
+        json_add_text(p, "replaces", l.cert_id);
+    live_done(&l);
+}
+
+static char *new_order(struct job *j, struct err *e)
+{
+    const struct pending *k = need_pending(j, e);
+    if (!k)
+        return NULL;
+    struct json *p = json_object();
+    struct json *ids = json_add_array(p, "identifiers");
+    for (size_t i = 0; i < k->n_names; i++) {
+        struct json *id = json_add_object(ids, NULL);
+        json_add_text(id, "type", "dns");
+        json_add_text(id, "value", k->names[i]);
+    }
+    const char *profile = j->cert->profile[0] ? j->cert->profile : j->ca->profile;
+    if ((j->m->flags & KEEPER_F_PROFILE) && profile[0])
+        json_add_text(p, "profile", profile);
+    if (j->m->flags & KEEPER_F_REPLACES)
+        add_replaces(j, p);
+    return print(p);
+}
+
+static char *answer(struct job *j, struct err *e)
+{
+    (void)j;
+    (void)e;
+    return xstrdup("{}");
+}
+
+static char *finalize(struct job *j, struct err *e)
+{
+    const struct pending *k = need_pending(j, e);
+    if (!k)
+        return NULL;
+    struct json *p = json_object();
+    json_add_text(p, "csr", k->csr);
+    return print(p);
+}
+
+/*
+ * The same payload to the account's URL would end the account, for good. So neither that URL nor
+ * anything that a server might take for it: one that begins with it, or is written in a way that
+ * no authorization's is.
+ */
+static char *deactivate(struct job *j, struct err *e)
+{
+    const char *path = j->m->url + strlen("https://");
+    size_t n = strlen(j->account->url);
+    bool odd = strpbrk(path, "?#%\\;@") || strstr(path, "//") || strstr(path, "/.");
+    if (odd || (n && strncasecmp(j->m->url, j->account->url, n) == 0)) {
+        err_set(e, ERR_DENIED, "refused: this could deactivate the account");
+        return NULL;
+    }
+    return xstrdup("{\"status\":\"deactivated\"}");
+}
+
+/* ---- kinds ---- */
+
+static const struct kind {
+    char *(*payload)(struct job *, struct err *); /* NULL: POST-as-GET */
+    bool new_key; /* may make the account's key; signed with the key itself, not the account */
+    bool by_key;
+    bool cert;
+} kinds[] = {
+    [KEEPER_READ] = {NULL, false, false, false},
+    [KEEPER_NEW_ACCOUNT] = {new_account, true, true, false},
+    [KEEPER_FIND_ACCOUNT] = {find_account, false, true, false},
+    [KEEPER_NEW_ORDER] = {new_order, false, false, true},
+    [KEEPER_ANSWER] = {answer, false, false, false},
+    [KEEPER_FINALIZE] = {finalize, false, false, true},
+    [KEEPER_DEACTIVATE_AUTHZ] = {deactivate, false, false, false},
+};
+
+static int find_subject(struct job *j, const struct kind *kind, struct err *e)
+{
+    j->ca = conf_find_ca(j->env->conf, j->m->ca);
+    if (!j->ca)
+        return err_set(e, ERR_BUG, "the configuration has no CA \"%s\"", j->m->ca);
+    if (!kind->cert)
+        return 0;
+    j->cert = conf_find_cert(j->env->conf, j->m->cert);
+    if (!j->cert)
+        return err_set(e, ERR_BUG, "the configuration has no certificate \"%s\"", j->m->cert);
+    if (!sign_ca_of_cert(j->env->conf, j->cert, j->ca))
+        return err_set(e, ERR_DENIED, "certificate %s is not one for CA %s", j->cert->name,
+                       j->ca->name);
+    return 0;
+}
+
+static int find_account_key(struct job *j, const struct kind *kind, struct err *e)
+{
+    j->account = accounts_get(j->env->accounts, j->ca, e);
+    if (!j->account)
+        return -1;
+    if (!j->account->key && !kind->new_key)
+        return err_set(e, ERR_LOCAL, "there is no account at CA %s yet", j->ca->name);
+    if (!kind->by_key && !j->account->url[0])
+        return err_set(e, ERR_LOCAL, "the account at CA %s is not known yet", j->ca->name);
+    return 0;
+}
+
+int sign_request(const struct sign_env *env, const struct keeper_msg_sign *m, struct buf *out,
+                 struct err *e)
+{
+    struct job j = {.env = env, .m = m};
+    const struct kind *kind = m->what < ARRAY_LEN(kinds) ? &kinds[m->what] : NULL;
+    if (!kind)
+        return err_set(e, ERR_BUG, "an unknown kind of signature");
+    if (sign_check_url(m->url, e) || check_nonce(m->nonce, e) || find_subject(&j, kind, e) ||
+        find_account_key(&j, kind, e))
+        return -1;
+    CLEANUP_FREE char *payload = kind->payload ? kind->payload(&j, e) : NULL;
+    if (kind->payload && !payload)
+        return -1;
+    if (accounts_need_key(env->accounts, j.account, e))
+        return -1;
+    struct jws_protected protect = {
+        .nonce = m->nonce, .url = m->url, .kid = kind->by_key ? NULL : j.account->url};
+    return jws_sign(j.account->key, &protect, payload, out, e);
+}
