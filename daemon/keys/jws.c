@@ -60,10 +60,9 @@ static int put_jws(struct buf *out, const struct buf *input, size_t header_n, co
     return 0;
 }
 
-static int check_texts(const char *url, const char *kid, const char *payload, struct err *e)
+static int check_text(const char *text, struct err *e)
 {
-    if (!str_is_utf8(url, strlen(url)) || !str_is_utf8(kid, strlen(kid)) ||
-        !str_is_utf8(payload, strlen(payload)))
+    if (text && !str_is_utf8(text, strlen(text)))
         return err_set(e, ERR_PEER, "a text to be signed is not UTF-8");
     return 0;
 }
@@ -76,7 +75,8 @@ int jws_sign(struct pkey *key, const struct jws_protected *protect, const char *
     size_t n;
     buf_init(&header, JWS_MAX);
     buf_init(&input, 2 * JWS_MAX);
-    if (check_texts(protect->url, protect->kid ? protect->kid : "", payload ? payload : "", e))
+    if (check_text(protect->nonce, e) || check_text(protect->url, e) ||
+        check_text(protect->kid, e) || check_text(payload, e))
         return -1;
     put_member(&header, "alg", pkey_jws_alg(key));
     if (protect->nonce)
@@ -102,7 +102,7 @@ int jws_bind_account(const char *kid, const char *url, const void *mac_key, size
     uint8_t mac[HASH_MAX];
     buf_init(&header, JWS_MAX);
     buf_init(&input, 2 * JWS_MAX);
-    if (check_texts(url, kid, jwk, e))
+    if (check_text(kid, e) || check_text(url, e))
         return -1;
     put_member(&header, "alg", "HS256");
     put_member(&header, "kid", kid);
