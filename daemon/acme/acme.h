@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * ACME (RFC 8555) as the renewal logic sees it: CAs, orders, renewal information. Nonces, signing through
- * the keeper, badNonce, Retry-After, problem documents and accounts are inside; the order sees none of it.
+ * ACME (RFC 8555) as the renewal logic sees it: CAs, orders, renewal information. Nonces, signing
+ * through the keeper, badNonce, Retry-After, problem documents and accounts are inside; the order
+ * sees none of it.
  *
- *   order:  ACCOUNT -> CREATE | RESUME -> AUTHORIZE -> (challenges) -> ANSWER -> VALIDATE -> FINALIZE
- *           -> POLL -> DOWNLOAD -> DONE
+ *   order:  ACCOUNT -> CREATE | RESUME -> AUTHORIZE -> CHALLENGES -> ANSWER -> VALIDATE
+ *           -> FINALIZE -> POLL -> DOWNLOAD -> DONE
  *
- * The state after a resumption is chosen from the order's status at the CA, never from a saved step.
+ * The state after a resumption is chosen from the order's status at the CA, never from a saved
+ * step.
  */
 #ifndef RENEWD_ACME_ACME_H
 #define RENEWD_ACME_ACME_H
@@ -33,14 +35,25 @@ struct acme_challenge {
     const struct conf_name *name; /* of the certificate; NULL: a name of the CA's own making */
     const char *identifier;       /* without "*." */
     bool wildcard;
-    const char *type;             /* "dns-01" */
-    const char *owner;            /* "_acme-challenge.example.org" */
-    const char *value;            /* base64url(SHA-256(key authorization)) */
+    const char *type;  /* "dns-01" */
+    const char *owner; /* "_acme-challenge.example.org" */
+    const char *value; /* base64url(SHA-256(key authorization)) */
 };
 
-enum acme_order_state { ACME_ACCOUNT, ACME_CREATE, ACME_RESUME, ACME_AUTHORIZE, ACME_CHALLENGES,
-                        ACME_ANSWER, ACME_VALIDATE, ACME_FINALIZE, ACME_POLL, ACME_DOWNLOAD,
-                        ACME_DONE, ACME_FAILED };
+enum acme_order_state {
+    ACME_ACCOUNT,
+    ACME_CREATE,
+    ACME_RESUME,
+    ACME_AUTHORIZE,
+    ACME_CHALLENGES,
+    ACME_ANSWER,
+    ACME_VALIDATE,
+    ACME_FINALIZE,
+    ACME_POLL,
+    ACME_DOWNLOAD,
+    ACME_DONE,
+    ACME_FAILED
+};
 
 struct acme_order;
 struct acme_order_spec {
@@ -50,20 +63,22 @@ struct acme_order_spec {
     bool replaces;                /* name the installed certificate's certID (RFC 9773) */
 };
 struct acme_order_handler {
-    /* The order exists: make url durable, then call acme_order_continue(); nothing is sent before. */
+    /* The order exists: make url durable, then call acme_order_continue(); nothing is sent before.
+     */
     void (*created)(void *arg, const char *url);
-    /* What to publish (only authorizations that are pending; never called with n 0: goes on by itself).
-     * The array lives until the order is freed. Then acme_order_answer() or acme_order_free(). */
+    /* What to publish (only authorizations that are pending; never called with n 0: goes on by
+     * itself). The array lives until the order is freed. Then acme_order_answer() or
+     * acme_order_free(). */
     void (*challenges)(void *arg, const struct acme_challenge *c, size_t n);
-    /* All challenges are valid or the order failed: records may go. Called at most once, before done, and
-     * always when challenges() was called. */
+    /* All challenges are valid or the order failed: records may go. Called at most once, before
+     * done, and always when challenges() was called. */
     void (*answered)(void *arg);
     /* For people: state and what is waited for ("validation of www.example.org: processing"). */
     void (*progress)(void *arg, enum acme_order_state s, const char *text);
-    /* chain_pem, account_url valid for the call, NULL on failure. On failure `resumable` says whether the order
-     * is worth keeping (time-outs, 5xx) or gone (invalid, expired, not found). */
-    void (*done)(void *arg, const char *chain_pem, size_t n, const char *account_url, bool resumable,
-                 const struct err *err);
+    /* chain_pem, account_url valid for the call, NULL on failure. On failure `resumable` says
+     * whether the order is worth keeping (time-outs, 5xx) or gone (invalid, expired, not found). */
+    void (*done)(void *arg, const char *chain_pem, size_t n, const char *account_url,
+                 bool resumable, const struct err *err);
 };
 struct acme_order *acme_order_start(struct acme *a, const struct acme_order_spec *s,
                                     const struct acme_order_handler *h, void *arg);
@@ -74,15 +89,16 @@ const char *acme_order_state_name(enum acme_order_state s);
 
 /* Renewal information of a certificate (RFC 9773). */
 struct acme_ari {
-    bool supported;         /* the CA has renewalInfo */
+    bool supported;           /* the CA has renewalInfo */
     int64_t start_ms, end_ms; /* wall; 0, 0: no usable answer this time */
-    int64_t retry_at_ms;    /* when to ask again, clamped to [1 min, 1 day]; 6 h after errors that last */
+    int64_t retry_at_ms;     /* when to ask again: now + 1 min to 1 day; 6 h after lasting errors */
     const char *explanation; /* URL or "" */
 };
 struct acme_call;
+/* ari is always there; err says why it has no window (supported and start_ms 0). */
+typedef void acme_ari_fn(void *arg, const struct acme_ari *ari, const struct err *err);
 struct acme_call *acme_ari_get(struct acme *a, const char *ca, const char *cert_id,
-                               void (*done)(void *arg, const struct acme_ari *ari, const struct err *err),
-                               void *arg);
+                               acme_ari_fn *done, void *arg);
 void acme_call_cancel(struct acme_call *c);
 
 struct acme_ca_status { /* for renewctl */
@@ -91,6 +107,7 @@ struct acme_ca_status { /* for renewctl */
     bool has_ari;
     struct err last_error;
 };
-void acme_status(const struct acme *a, void (*fn)(void *arg, const struct acme_ca_status *), void *arg);
+void acme_status(const struct acme *a, void (*fn)(void *arg, const struct acme_ca_status *),
+                 void *arg);
 
 #endif

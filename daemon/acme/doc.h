@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What a CA's JSON says, read strictly and copied: directory (RFC 8555 7.1.1), order (7.1.3),
+ * authorization (7.1.4), renewalInfo (RFC 9773 4.2). Readers take any bytes; on -1 (ERR_PEER) the
+ * document is empty. Unknown members are ignored. All URLs are https, printable ASCII, at most
+ * ACME_URL_MAX long, and otherwise opaque. Texts are never NULL in a document that was read.
+ * `_done` takes zeroed documents.
+ */
+#ifndef RENEWD_ACME_DOC_H
+#define RENEWD_ACME_DOC_H
+
+#include "base/err.h"
+#include "base/name.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define ACME_URL_MAX 2048
+#define ACME_TOKEN_MAX 128
+
+bool acme_url_ok(const char *url); /* NULL is not */
+
+struct directory_doc {
+    char *new_nonce, *new_account, *new_order;
+    char *renewal_info; /* "" if the CA has none; no slash at the end */
+    char *terms;        /* of service; "" if there are none */
+    char **profiles;
+    size_t n_profiles;
+    bool eab_required;
+};
+int directory_doc_read(struct directory_doc *d, const char *text, size_t n, struct err *e);
+void directory_doc_done(struct directory_doc *d);
+bool directory_doc_has_profile(const struct directory_doc *d, const char *name);
+
+enum order_status { ORDER_PENDING = 0, ORDER_READY, ORDER_PROCESSING, ORDER_VALID, ORDER_INVALID };
+struct order_doc {
+    enum order_status status;
+    char **names; /* lower case, sorted; may begin with "*." */
+    size_t n_names;
+    char **authzs; /* URLs */
+    size_t n_authzs;
+    char *finalize;
+    char *certificate; /* "" until there is one */
+    bool has_error;
+    struct err error;
+};
+int order_doc_read(struct order_doc *d, const char *text, size_t n, struct err *e);
+void order_doc_done(struct order_doc *d);
+
+enum authz_status {
+    AUTHZ_PENDING = 0,
+    AUTHZ_VALID,
+    AUTHZ_INVALID,
+    AUTHZ_DEACTIVATED,
+    AUTHZ_EXPIRED,
+    AUTHZ_REVOKED
+};
+enum challenge_status {
+    CHALLENGE_PENDING = 0,
+    CHALLENGE_PROCESSING,
+    CHALLENGE_VALID,
+    CHALLENGE_INVALID
+};
+struct authz_doc {
+    enum authz_status status;
+    char identifier[NAME_MAX_TEXT]; /* without "*."; "" only when valid */
+    bool wildcard;
+    /* The dns-01 challenge, if one with a usable token is offered. */
+    char *url; /* "" if none */
+    char token[ACME_TOKEN_MAX + 1];
+    enum challenge_status challenge;
+    char offered[128]; /* types, for people: "http-01, tls-alpn-01" */
+    bool has_error;    /* of whichever challenge has one, dns-01 first */
+    struct err error;
+};
+int authz_doc_read(struct authz_doc *d, const char *text, size_t n, struct err *e);
+void authz_doc_done(struct authz_doc *d);
+const char *authz_status_name(enum authz_status s);
+const char *challenge_status_name(enum challenge_status s);
+/* A challenge object alone (the answer to its POST): its status, and whether it shows an error. */
+int challenge_doc_read(enum challenge_status *ret, bool *ret_error, const char *text, size_t n,
+                       struct err *e);
+
+#define ACME_EXPLANATION_MAX 512
+struct window_doc {
+    int64_t start_ms, end_ms;                   /* wall; start < end */
+    char explanation[ACME_EXPLANATION_MAX + 1]; /* an http(s) URL or "" */
+};
+int window_doc_read(struct window_doc *d, const char *text, size_t n, struct err *e);
+
+#endif

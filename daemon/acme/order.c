@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The order machine (RFC 8555 7.1.6, 7.4).
+ *
+ *   ACCOUNT --> CREATE -----.            (the order's status, always the CA's word)
+ *      `------> RESUME -----+-- pending ----> AUTHORIZE --> CHALLENGES --> ANSWER --> VALIDATE
+ *                           |                     `---- all valid ---------------------^  |
+ *                           +-- ready ------> FINALIZE <--------------------- ready ------+
+ *                           |                   |    ^                                    |
+ *                           +-- processing -> POLL --' ready again: an answer was lost    |
+ *                           |                   |                                         |
+ *                           +-- valid ------> DOWNLOAD <----------------------------------'
+ *                           |                   `--> DONE
+ *                           `-- invalid ----> VALIDATE, which reads the authorizations to say why
+ * --> FAILED
+ *
+ * order_event() alone changes the state; handlers return verdicts. Any callback of the owner may
+ * free the order: then `dead` is set and nothing of it is touched but by the one who is inside.
+ */
+#include "acme/order.h"
+
+#include "base/str.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ACTIVATIONS_MAX 40
+#define VALIDATE_LIMIT_MS (10 * 60 * 1000LL)
+#define POLL_LIMIT_MS (15 * 60 * 1000LL)
+#define RETRY_AFTER_MIN_MS 1000
+#define RETRY_AFTER_MAX_MS 60000
+
+static struct verdict no_event(struct acme_order *o, const struct event *ev);
+static struct verdict finished(struct acme_order *o);
+
+static const struct row {
+    const char *name;
+    const char *text; /* progress */
+    struct verdict (*enter)(struct acme_order *o);
+    struct verdict (*on_event)(struct acme_order *o, const struct event *ev);
+    int64_t limit_ms; /* 0: what it waits for has a limit of its own */
+    struct verdict (*on_limit)(struct acme_order *o);
+} rows[] = {
+    [ACME_ACCOUNT] = {"ACCOUNT", "getting the account", account_enter, account_event, 0, NULL},
+    [ACME_CREATE] = {"CREATE", "creating the order", create_enter, create_event, 0, NULL},
+    [ACME_RESUME] = {"RESUME", "reading the order", resume_enter, resume_event, 0, NULL},
+    [ACME_AUTHORIZE] = {"AUTHORIZE", "reading the authorizations", authorize_enter, authorize_event,
+                        0, NULL},
+    [ACME_CHALLENGES] = {"CHALLENGES", "publishing the records", challenges_enter, challenges_event,
+                         0, NULL},
+    [ACME_ANSWER] = {"ANSWER", "answering the challenges", answer_enter, answer_event, 0, NULL},
+    [ACME_VALIDATE] = {"VALIDATE", "waiting for validation", validate_enter, validate_event,
+                       VALIDATE_LIMIT_MS, validate_limit},
+    [ACME_FINALIZE] = {"FINALIZE", "finalizing the order", finalize_enter, finalize_event, 0, NULL},
+    [ACME_POLL] = {"POLL", "waiting for the certificate", poll_enter, poll_event, POLL_LIMIT_MS,
+                   poll_limit},
+    [ACME_DOWNLOAD] = {"DOWNLOAD", "downloading the certificate", download_enter, download_event, 0,
+                       NULL},
+    [ACME_DONE] = {"DONE", "done", finished, no_event, 0, NULL},
+    [ACME_FAILED] = {"FAILED", "failed", finished, no_event, 0, NULL},
+};
+
+const char *acme_order_state_name(enum acme_order_state s)
+{
+    return (unsigned)s < ARRAY_LEN(rows) ? rows[s].name : "UNKNOWN";
+}
+
+const char *order_name(const struct acme_order *o)
+{
+    return o->cert->name;
+}
+
+/* --- the machine --- */
+
+static void cancel_pending(struct acme_order *o)
+{
+    account_wait_cancel(&o->account);
+    directory_wait_cancel(&o->directory);
+    request_cancel(o->request);
+    o->request = NULL;
+    download_cancel(o->download);
+    o->download = NULL;
+    timer_cancel(&o->timer);
+    timer_cancel(&o->limit);
+    defer_cancel(&o->kick);
+}
+
+static void destroy(struct acme_order *o)
+{
+    cancel_pending(o);
+    ca_place_put(&o->place);
+    authz_set_free(o->authzs);
+    order_doc_done(&o->doc);
+    ca_unref(o->ca);
+    free(o->challenges);
+    free(o->names);
+    free(o->url);
+    free(o);
+}
+
+void acme_order_free(struct acme_order *o)
+{
+    if (!o)
+        return;
+    o->dead = true;
+    if (o->depth == 0)
+        destroy(o);
+}
+
+static void say(struct acme_order *o, const char *text)
+{
+    if (o->dead || str_eq(o->text, text))
+        return;
+    str_copy(o->text, sizeof(o->text), text);
+    if (o->h.progress)
+        o->h.progress(o->arg, o->state, o->text);
+}
+
+void order_say(struct acme_order *o, const char *fmt, ...)
+{
+    char text[sizeof(o->text)];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    say(o, text);
+}
+
+static void limit_reached(void *arg);
+
+/* Once the CA does not look at the records any more, they may go. */
+static void release_records(struct acme_order *o, enum acme_order_state next)
+{
+    if (!o->published || next < ACME_FINALIZE)
+        return;
+    o->published = false;
+    if (o->h.answered)
+        o->h.answered(o->arg);
+}
+
+static struct verdict enter(struct acme_order *o, enum acme_order_state next)
+{
+    const struct row *row = &rows[next];
+
+    cancel_pending(o);
+    if (++o->activations > ACTIVATIONS_MAX && next < ACME_DONE) {
+        struct err e = ERR_INIT;
+        err_set(&e, ERR_PEER, "the CA's order goes round in circles (%s, %s)", rows[o->state].name,
+                row->name);
+        return order_fail(o, &e);
+    }
+    release_records(o, next);
+    if (o->dead)
+        return order_wait();
+    o->state = next;
+    o->polls = o->faults = 0;
+    if (row->limit_ms)
+        timer_after(o->ca->env->loop, &o->limit, row->limit_ms, limit_reached, o);
+    if (next < ACME_DONE)
+        say(o, row->text);
+    return o->dead ? order_wait() : row->enter(o);
+}
+
+static void apply(struct acme_order *o, struct verdict v)
+{
+    while (!o->dead && v.what != VERDICT_WAIT)
+        v = enter(o, v.what == VERDICT_FAIL ? ACME_FAILED : v.next);
+}
+
+void order_event(struct acme_order *o, const struct event *ev)
+{
+    o->depth++;
+    apply(o, rows[o->state].on_event(o, ev));
+    if (--o->depth == 0 && o->dead)
+        destroy(o);
+}
+
+static void limit_reached(void *arg)
+{
+    struct acme_order *o = arg;
+
+    o->depth++;
+    apply(o, rows[o->state].on_limit(o));
+    if (--o->depth == 0 && o->dead)
+        destroy(o);
+}
+
+static struct verdict no_event(struct acme_order *o, const struct event *ev)
+{
+    (void)o;
+    (void)ev;
+    return order_wait();
+}
+
+struct verdict order_fail(struct acme_order *o, const struct err *e)
+{
+    if (e != &o->err)
+        o->err = *e;
+    return (struct verdict){VERDICT_FAIL, ACME_FAILED};
+}
+
+struct verdict order_fail_gone(struct acme_order *o, const struct err *e)
+{
+    o->gone = true;
+    return order_fail(o, e);
+}
+
+/* Worth keeping: what is in the way passes, or a person can move it while the order lives. */
+static bool resumable(const struct acme_order *o)
+{
+    return o->url && !o->gone &&
+           (o->err.cls == ERR_TRANSIENT || o->err.cls == ERR_RATE_LIMITED ||
+            o->err.cls == ERR_LOCAL || str_eq(o->err.type, "userActionRequired"));
+}
+
+/* DONE and FAILED: the last thing that the owner hears. */
+static struct verdict finished(struct acme_order *o)
+{
+    ca_place_put(&o->place);
+    if (o->state == ACME_DONE) {
+        o->h.done(o->arg, o->pem, o->pem_n, o->ca->account.url, false, NULL);
+    } else {
+        err_activity(&o->err, "ordering %s", order_name(o));
+        if (o->ca)
+            o->ca->last_error = o->err;
+        o->h.done(o->arg, NULL, 0, NULL, resumable(o), &o->err);
+    }
+    return order_wait();
+}
+
+/* --- starters and helpers of the states --- */
+
+static void have_reply(void *arg, const struct http_reply *reply, const struct err *err)
+{
+    struct acme_order *o = arg;
+
+    o->request = NULL;
+    order_event(o, &(struct event){.kind = EV_REPLY, .reply = reply, .err = err});
+}
+
+void order_request(struct acme_order *o, const struct request_spec *spec)
+{
+    request_cancel(o->request);
+    o->request = request_start(o->ca, spec, have_reply, o);
+}
+
+void order_read(struct acme_order *o)
+{
+    struct request_spec spec = {.where = ACME_AT_ORDER,
+                                .what = KEEPER_READ,
+                                .url = o->url,
+                                .max_body = ORDER_BODY_MAX,
+                                .doing = "reading the order of",
+                                .about = order_name(o)};
+
+    order_request(o, &spec);
+}
+
+static void timer_fired(void *arg)
+{
+    order_event(arg, &(struct event){.kind = EV_TIMER});
+}
+
+void order_timer(struct acme_order *o, int64_t delay_ms)
+{
+    timer_after(o->ca->env->loop, &o->timer, delay_ms, timer_fired, o);
+}
+
+void order_authzs_done(void *arg, const struct err *err)
+{
+    order_event(arg, &(struct event){.kind = EV_AUTHZS, .err = err});
+}
+
+int64_t order_retry_after(const struct acme_order *o, const struct http_reply *r)
+{
+    int64_t now = loop_wall_ms(o->ca->env->loop);
+    int64_t at = r ? http_retry_after(r, now, RETRY_AFTER_MIN_MS, RETRY_AFTER_MAX_MS) : 0;
+
+    return at ? at - now : 0;
+}
+
+static bool same_names(const struct acme_order *o, const struct order_doc *d)
+{
+    if (d->n_names != o->cert->n_names)
+        return false;
+    for (size_t i = 0; i < d->n_names; i++) {
+        if (!str_eq(d->names[i], o->names[i]->name))
+            return false;
+    }
+    return true;
+}
+
+int order_take(struct acme_order *o, const struct http_reply *reply, struct err *e)
+{
+    struct order_doc doc;
+
+    if (order_doc_read(&doc, reply->body, reply->body_len, e) < 0)
+        return -1;
+    if (!same_names(o, &doc)) {
+        order_doc_done(&doc);
+        return err_set(e, ERR_PEER,
+                       "the CA's order is for other names than those that were asked for");
+    }
+    order_doc_done(&o->doc);
+    o->doc = doc;
+    return 0;
+}
+
+struct verdict order_by_status(struct acme_order *o)
+{
+    static const enum acme_order_state next[] = {
+        [ORDER_PENDING] = ACME_AUTHORIZE, [ORDER_READY] = ACME_FINALIZE,
+        [ORDER_PROCESSING] = ACME_POLL,   [ORDER_VALID] = ACME_DOWNLOAD,
+        [ORDER_INVALID] = ACME_VALIDATE,
+    };
+
+    o->diagnose = o->doc.status == ORDER_INVALID;
+    return order_next(next[o->doc.status]);
+}
+
+/* --- what the owner calls --- */
+
+static int compare(const void *a, const void *b)
+{
+    return strcmp((*(const struct conf_name *const *)a)->name,
+                  (*(const struct conf_name *const *)b)->name);
+}
+
+static void have_place(void *arg)
+{
+    order_event(arg, &(struct event){.kind = EV_PLACE});
+}
+
+static void no_such_ca(void *arg)
+{
+    struct acme_order *o = arg;
+    struct err e = ERR_INIT;
+
+    o->depth++;
+    err_set(&e, ERR_CONFIG, "there is no such CA entry in the configuration");
+    apply(o, order_fail(o, &e));
+    if (--o->depth == 0 && o->dead)
+        destroy(o);
+}
+
+struct acme_order *order_start(struct ca *ca, struct loop *loop, const struct acme_order_spec *s,
+                               const struct acme_order_handler *h, void *arg)
+{
+    struct acme_order *o = xnew(struct acme_order);
+
+    o->ca = ca ? ca_ref(ca) : NULL;
+    o->cert = s->cert;
+    o->h = *h;
+    o->arg = arg;
+    o->replaces = s->replaces;
+    o->url = s->url && *s->url ? xstrdup(s->url) : NULL;
+    o->names = xcalloc(s->cert->n_names ? s->cert->n_names : 1, sizeof(*o->names));
+    for (size_t i = 0; i < s->cert->n_names; i++)
+        o->names[i] = &s->cert->names[i];
+    qsort(o->names, s->cert->n_names, sizeof(*o->names), compare);
+    if (ca)
+        ca_place_get(ca, &o->place, have_place, o);
+    else
+        loop_defer(loop, &o->kick, no_such_ca, o);
+    return o;
+}
+
+static void kicked_continue(void *arg)
+{
+    order_event(arg, &(struct event){.kind = EV_CONTINUE});
+}
+
+void acme_order_continue(struct acme_order *o)
+{
+    if (o->state == ACME_CREATE)
+        loop_defer(o->ca->env->loop, &o->kick, kicked_continue, o);
+}
+
+static void kicked_answer(void *arg)
+{
+    order_event(arg, &(struct event){.kind = EV_ANSWER});
+}
+
+void acme_order_answer(struct acme_order *o)
+{
+    if (o->state == ACME_CHALLENGES)
+        loop_defer(o->ca->env->loop, &o->kick, kicked_answer, o);
+}

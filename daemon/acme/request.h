@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * One signed request to a CA, to its end. Inside: directory, account, nonce, the keeper's
+ * signature, the POST, badNonce (not counted as a failure), short Retry-After, network faults, an
+ * account that the CA has lost.
+ *
+ *   begin -> directory? -> account? -> nonce -> sign -> post -> done
+ *     ^------------- wait --------------------------------'
+ */
+#ifndef RENEWD_ACME_REQUEST_H
+#define RENEWD_ACME_REQUEST_H
+
+#include "acme/problem.h"
+#include "io/http.h"
+#include "link/keeper.h"
+
+struct ca;
+struct request;
+
+enum request_target { REQUEST_URL = 0, REQUEST_NEW_ACCOUNT, REQUEST_NEW_ORDER };
+
+struct request_spec {
+    enum acme_where where;
+    enum keeper_sign what;
+    unsigned flags;             /* KEEPER_F_ */
+    enum request_target target; /* of the directory, or ... */
+    const char *url;            /* ... REQUEST_URL: this; copied */
+    const char *cert;           /* NULL: none; outlives the request */
+    bool pem;                   /* a certificate chain is wanted, not JSON */
+    bool once;                  /* an answer that may have been lost is the owner's affair */
+    size_t max_body;
+    /* For errors: "reading the order" "example.org"; both outlive the request. */
+    const char *doing, *about;
+};
+/* reply: 2xx without err; with err whatever there is, or NULL. Both live for the call; the request
+ * is gone already. */
+typedef void request_done_fn(void *arg, const struct http_reply *reply, const struct err *err);
+
+struct request *request_start(struct ca *ca, const struct request_spec *s, request_done_fn *done,
+                              void *arg);
+void request_cancel(struct request *r); /* NULL is fine */
+
+#endif
