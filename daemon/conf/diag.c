@@ -78,17 +78,53 @@ void diag_demote(struct diag *d, size_t from)
         d->errors += !d->v[i].warning;
 }
 
+/* Files in the order in which they were first spoken of; within a file from top to bottom. */
+struct rank {
+    size_t file, at;
+    struct conf_message m;
+};
+
+static int by_place(const void *a, const void *b)
+{
+    const struct rank *x = a, *y = b;
+
+    if (x->file != y->file)
+        return x->file < y->file ? -1 : 1;
+    if (x->m.line != y->m.line)
+        return x->m.line < y->m.line ? -1 : 1;
+    if (x->m.column != y->m.column)
+        return x->m.column < y->m.column ? -1 : 1;
+    return x->at < y->at ? -1 : x->at > y->at;
+}
+
+static void sort(struct diag *d)
+{
+    struct rank *ranks = xcalloc(d->n + 1, sizeof *ranks);
+
+    for (size_t i = 0; i < d->n; i++) {
+        ranks[i] = (struct rank){.file = i, .at = i, .m = d->v[i]};
+        for (size_t k = 0; k < i; k++)
+            if (str_eq(d->v[k].file, d->v[i].file)) {
+                ranks[i].file = ranks[k].file;
+                break;
+            }
+    }
+    qsort(ranks, d->n, sizeof *ranks, by_place);
+    for (size_t i = 0; i < d->n; i++)
+        d->v[i] = ranks[i].m;
+    free(ranks);
+}
+
 void diag_finish(struct diag *d, struct conf_messages *ret)
 {
-    struct conf_where at = {.file = d->n ? d->v[0].file : ""};
-    char text[100];
+    size_t more = d->errors > DIAG_MAX_ERRORS ? d->errors - DIAG_MAX_ERRORS : 0;
 
-    if (d->errors > DIAG_MAX_ERRORS) {
-        size_t more = d->errors - DIAG_MAX_ERRORS;
+    sort(d);
+    if (more) {
+        struct conf_where at = {.file = d->v[0].file, .line = 1, .column = 1};
 
-        snprintf(text, sizeof text, "%zu more error%s not shown", more, more == 1 ? "" : "s");
         d->errors = 0;
-        diag_error(d, at, "%s", text);
+        diag_error(d, at, "%zu more error%s not shown", more, more == 1 ? " is" : "s are");
     }
     ret->v = d->v;
     ret->n = d->n;
