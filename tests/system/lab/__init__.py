@@ -8,5 +8,6 @@ from .core import Lab, LabError, Skip, wait_for, free_port
 from .ca import Pebble
 from .names import Knot, Unbound, Zone
 from .daemon import Renewd
+from .world import World
 
-__all__ = ["Lab", "LabError", "Skip", "wait_for", "free_port", "Pebble", "Knot", "Unbound", "Zone", "Renewd"]
+__all__ = ["Lab", "LabError", "Skip", "wait_for", "free_port", "Pebble", "Knot", "Unbound", "Zone", "Renewd", "World"]
