@@ -40,13 +40,14 @@ const char *suggest_key(struct reader *r, const struct opt_table *t, const char 
     return suggest(r, word, names, n);
 }
 
-static int unknown_key(struct reader *r, const struct opt_table *t, const struct node *key)
-{
-    return READ_ERROR(r, key, "%s: unknown key%s", key->text, suggest_key(r, t, key->text));
-}
+/* What one mapping gave so far. */
+struct seen {
+    uint64_t keys;
+    bool unknown; /* a key was not known: it may be a misspelt one that is required */
+};
 
 static int read_pair(struct reader *r, const struct opt_table *t, const struct pair *p, void *dst,
-                     uint64_t *seen)
+                     struct seen *seen)
 {
     size_t at = 0;
     const struct opt *o = table_find(t, p->key->text, &at);
@@ -54,13 +55,15 @@ static int read_pair(struct reader *r, const struct opt_table *t, const struct p
     if (!o) {
         if (t->open || (t->x_keys && str_starts(p->key->text, "x-")))
             return 0;
-        return unknown_key(r, t, p->key);
+        seen->unknown = true;
+        return READ_ERROR(r, p->key, "%s: unknown key%s", p->key->text,
+                          suggest_key(r, t, p->key->text));
     }
     if (o->refuse)
         return READ_ERROR(r, p->key, "%s: %s", o->name, o->refuse);
     if (node_is_null(p->value))
         return 0;
-    *seen |= (uint64_t)1 << at;
+    seen->keys |= (uint64_t)1 << at;
     return o->type->read(r, o, p->value, (char *)dst + o->offset);
 }
 
@@ -80,7 +83,7 @@ static int check_required(struct reader *r, const struct opt_table *t, const str
 int table_read(struct reader *r, const struct opt_table *t, const struct node *map, void *dst,
                uint64_t *ret_seen)
 {
-    uint64_t seen = 0;
+    struct seen seen = {0};
     int rc = 0;
 
     if (map->kind != NODE_MAP)
@@ -89,10 +92,10 @@ int table_read(struct reader *r, const struct opt_table *t, const struct node *m
     for (uint32_t i = 0; i < map->n; i++)
         if (read_pair(r, t, &map->pairs[i], dst, &seen))
             rc = -1;
-    if (check_required(r, t, map, seen))
+    if (!seen.unknown && check_required(r, t, map, seen.keys))
         rc = -1;
     if (ret_seen)
-        *ret_seen = seen;
+        *ret_seen = seen.keys;
     return rc;
 }
 
