@@ -63,6 +63,9 @@ void publication_free(struct publication *p);
  * published again by the resumed orders). Retries with back-off in the background, for ever (at most daily).
  */
 void publisher_recover(struct publisher *p, const char *const *keep_orders, size_t n);
+/* The order has come to its end, whether it published anew or not: what it left behind is removed in the
+ * background (a resumed order may have found its authorizations valid, so that nobody cleans). */
+void publisher_order_ended(struct publisher *p, const char *order);
 /* Removes now all records not of running orders; done() with how many. */
 void publisher_clean_now(struct publisher *p, void (*done)(void *arg, unsigned removed, unsigned failed,
                                                            const struct err *first), void *arg);

@@ -24,6 +24,7 @@
 #include <stdlib.h>
 
 #define RCODE_NXDOMAIN 3
+#define SILENT_MAX 4u /* time-outs in a row, then the zone's servers are held to be out of reach */
 
 struct cuts {
     struct loop *loop;
@@ -42,6 +43,7 @@ struct cut_call {
     char alias[NAME_MAX_TEXT];
     struct server_set *set;
     size_t server;
+    unsigned silent;
     bool final;    /* the set being loaded is the answer, the name need not be asked there */
     bool resolved; /* RESOLVE was entered */
     char note[256];
@@ -126,6 +128,7 @@ static void use_set(struct cut_call *c, struct server_set *set)
     server_set_unref(c->set);
     c->set = set;
     c->server = 0;
+    c->silent = 0;
 }
 
 static const struct dns_record *find_alias(const struct cut_call *c, const struct dns_reply *r)
@@ -278,7 +281,10 @@ static void on_answer(void *arg, const struct dns_reply *reply, const struct err
     reach_failed(c->cuts->reach, s);
     err_set(&c->last, ERR_TRANSIENT, "no name server of %s can be reached (%s: %.200s)", c->zone,
             s->label, err->detail);
-    next_server(c);
+    if (++c->silent == SILENT_MAX)
+        no_authority(c);
+    else
+        next_server(c);
 }
 
 static void ask_server(struct cut_call *c)
