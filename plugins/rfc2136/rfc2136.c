@@ -137,16 +137,17 @@ static const char *where(const struct self *s)
     return *s->server ? s->server : "the zone's primary server";
 }
 
-static int32_t fail_tsig(struct renewd_ctx *ctx, const struct self *s, const struct reply *r)
+static int32_t fail_tsig(struct renewd_ctx *ctx, const struct self *s, const char *fqdn,
+                         const struct reply *r)
 {
     int64_t theirs = 0;
     switch (r->error) {
-    case TSIG_BADKEY:
-        return renewd_fail(
-            ctx, RENEWD_E_AUTH,
-            "%s does not know the TSIG key %s with %s (BADKEY): compare key_name and "
-            "key_algorithm with the server's",
-            where(s), s->key.name, s->key.algorithm_name);
+    case TSIG_BADKEY: /* Knot says so too when its acl does not allow the update */
+        return renewd_fail(ctx, RENEWD_E_AUTH,
+                           "%s does not know the TSIG key %s with %s, or does not let it change %s "
+                           "(BADKEY): compare key_name and key_algorithm with the server's, and on "
+                           "Knot the acl of the zone",
+                           where(s), s->key.name, s->key.algorithm_name, fqdn);
     case TSIG_BADSIG:
     case TSIG_BADTRUNC:
         return renewd_fail(
@@ -170,6 +171,7 @@ static int32_t fail_tsig(struct renewd_ctx *ctx, const struct self *s, const str
     }
 }
 
+enum { RCODE_NOTAUTH = 9 };
 static const struct {
     int rcode;
     int32_t cls;
@@ -186,7 +188,7 @@ static const struct {
     {6, RENEWD_E_CONFLICT, "YXDOMAIN", "the name exists"},
     {7, RENEWD_E_CONFLICT, "YXRRSET", "the records exist"},
     {8, RENEWD_E_CONFLICT, "NXRRSET", "the records do not exist"},
-    {9, RENEWD_E_NO_ZONE, "NOTAUTH",
+    {RCODE_NOTAUTH, RENEWD_E_NO_ZONE, "NOTAUTH",
      "it is not the primary of this zone: check `server`, or name the `zone`"},
     {10, RENEWD_E_NO_ZONE, "NOTZONE", "the name is not inside this zone: check `zone`"},
 };
@@ -194,6 +196,11 @@ static const struct {
 static int32_t fail_rcode(struct renewd_ctx *ctx, const struct self *s, const char *zone,
                           const char *fqdn, int rcode)
 {
+    if (rcode == RCODE_NOTAUTH && !s->signs)
+        return renewd_fail(ctx, RENEWD_E_AUTH,
+                           "%s answered NOTAUTH to an unsigned update of %s: set key_name and "
+                           "key_secret, or it is not the primary of zone %s",
+                           where(s), fqdn, zone);
     for (size_t i = 0; i < sizeof(rcodes) / sizeof(rcodes[0]); i++)
         if (rcodes[i].rcode == rcode)
             return renewd_fail(ctx, rcodes[i].cls,
@@ -233,7 +240,7 @@ static int32_t judge(struct renewd_ctx *ctx, const struct self *s, const struct 
     if (reply_read(p, n, &r) != 0 || !r.response || r.id != a->id || r.opcode != a->opcode)
         return renewd_fail(ctx, RENEWD_E_PROTOCOL, "the answer of %s is malformed", where(s));
     if (s->signs && r.has_tsig && r.error)
-        return fail_tsig(ctx, s, &r);
+        return fail_tsig(ctx, s, a->fqdn, &r);
     if (s->signs) {
         uint32_t size = n + 2 * NAME_WIRE_MAX + 2 * RENEWD_HASH_MAX + 64;
         enum tsig_result t =
