@@ -32,6 +32,7 @@ bool buf_failed(const struct buf *b);
 const char *buf_str(const struct buf *b); /* never NULL */
 char *buf_steal(struct buf *b); /* the caller frees; the buffer is empty after; never NULL */
 
+/* Initialise it before the first return of the scope. */
 void buf_cleanup(struct buf *b);
 #define CLEANUP_BUF __attribute__((cleanup(buf_cleanup)))
 

@@ -109,10 +109,10 @@ int csr_put(struct pkey *key, const char *const *names, size_t n, struct buf *ou
     uint8_t signature[PKEY_SIGNATURE_MAX];
     size_t spki_n, signature_n;
     const void *spki = pkey_spki_der(key, &spki_n);
-    if (n == 0 || n > CSR_NAMES_MAX)
-        return err_set(e, ERR_BUG, "a CSR for %zu names", n);
     buf_init(&request, CSR_MAX);
     buf_init(&bits, PKEY_SIGNATURE_MAX + 16);
+    if (n == 0 || n > CSR_NAMES_MAX)
+        return err_set(e, ERR_BUG, "a CSR for %zu names", n);
     buf_put(&request, version_and_subject, sizeof(version_and_subject));
     buf_put(&request, spki, spki_n);
     put_attributes(&request, names, n);
