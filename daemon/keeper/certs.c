@@ -80,9 +80,9 @@ static int key_attr(const struct conf_cert *cert, struct file_attr *ret, struct 
 {
     struct user u = {.uid = (uid_t)-1};
     gid_t gid = (gid_t)-1;
-    if (cert->owner[0] && user_find(cert->owner, &u, e))
+    if (cert->owner[0] && users_find(cert->owner, &u, e))
         return err_prefix(e, "owner of %s", cert->name);
-    if (cert->group[0] && group_find(cert->group, &gid, e))
+    if (cert->group[0] && users_group(cert->group, &gid, e))
         return err_prefix(e, "group of %s", cert->name);
     *ret = (struct file_attr){
         .mode = cert->key_mode ? cert->key_mode : 0600, .uid = u.uid, .gid = gid};

@@ -31,7 +31,7 @@ static bool lookup(const char *name, uid_t uid, struct user *ret)
     return found != NULL;
 }
 
-int user_find(const char *name, struct user *ret, struct err *e)
+int users_find(const char *name, struct user *ret, struct err *e)
 {
     int64_t id;
     if (lookup(name, 0, ret))
@@ -44,7 +44,7 @@ int user_find(const char *name, struct user *ret, struct err *e)
     return 0;
 }
 
-void user_self(struct user *ret)
+void users_self(struct user *ret)
 {
     if (!lookup(NULL, geteuid(), ret))
         *ret = (struct user){.home = "/"};
@@ -52,7 +52,7 @@ void user_self(struct user *ret)
     ret->gid = getegid();
 }
 
-int group_find(const char *name, gid_t *ret, struct err *e)
+int users_group(const char *name, gid_t *ret, struct err *e)
 {
     CLEANUP_FREE char *space = xcalloc(1, ENTRY_MAX);
     struct group g, *found = NULL;
@@ -68,20 +68,20 @@ int group_find(const char *name, gid_t *ret, struct err *e)
     return 0;
 }
 
-int user_choose(const char *name, bool named, struct user *ret, const char **ret_warning,
-                struct err *e)
+int users_choose(const char *name, bool named, struct user *ret, const char **ret_warning,
+                 struct err *e)
 {
     *ret_warning = "";
     if (geteuid() != 0) {
-        user_self(ret);
+        users_self(ret);
         *ret_warning = "not started by root: all processes run as one user";
         return 0;
     }
-    if (user_find(name, ret, e) == 0)
+    if (users_find(name, ret, e) == 0)
         return 0;
     if (named)
         return -1;
-    if (user_find("nobody", ret, NULL))
+    if (users_find("nobody", ret, NULL))
         *ret = (struct user){.name = "nobody", .uid = 65534, .gid = 65534, .home = "/"};
     *ret_warning = "no such user on this machine: nobody is used in its place";
     return 0;

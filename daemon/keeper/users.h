@@ -16,15 +16,15 @@ struct user {
 };
 
 /* name may be a number. -1 and ERR_CONFIG when there is none. */
-int user_find(const char *name, struct user *ret, struct err *e);
-void user_self(struct user *ret); /* who runs this process */
-int group_find(const char *name, gid_t *ret, struct err *e);
+int users_find(const char *name, struct user *ret, struct err *e);
+void users_self(struct user *ret); /* who runs this process */
+int users_group(const char *name, gid_t *ret, struct err *e);
 
 /*
  * As whom a child runs. Not root: always ourselves. `named` (the configuration says it): absent is
  * an error; else nobody, and *ret_warning says so (static or "").
  */
-int user_choose(const char *name, bool named, struct user *ret, const char **ret_warning,
-                struct err *e);
+int users_choose(const char *name, bool named, struct user *ret, const char **ret_warning,
+                 struct err *e);
 
 #endif
