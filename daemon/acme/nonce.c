@@ -106,14 +106,17 @@ static void fetched(void *arg, const struct http_reply *reply, const struct err 
 
     f->call = NULL;
     p->n_fetches--;
-    if (reply && (reply->status == 404 || reply->status == 405))
-        directory_expire(s);
     if (nonce_ok(nonce)) {
+        p->moved = false;
         nonce_put(p, nonce);
+    } else if (reply && (reply->status == 404 || reply->status == 405) && !p->moved) {
+        p->moved = true;
+        directory_expire(s);
     } else if (!reply) {
         e = *err;
         fetch_failed(p, &e);
     } else if (reply->status < 200 || reply->status >= 300) {
+        p->moved = false;
         problem_from_reply(&e, ACME_AT_NONCE, reply, loop_wall_ms(s->env->loop));
         fetch_failed(p, &e);
     } else {

@@ -35,6 +35,7 @@ struct nonces {
         struct http_call *call;
     } fetches[NONCE_FETCHES];
     unsigned n_fetches;
+    bool moved; /* newNonce was answered with 404 or 405: the directory is read again, once */
     struct directory_wait directory;
 };
 void nonces_init(struct nonces *p, struct server *s);

@@ -24,7 +24,8 @@ bool retry_next(struct retry *r, const struct err *e, int64_t now_wall_ms, const
         r->waits++;
         delay = asked < 1000 ? 1000 : asked;
     } else if (e->cls == ERR_TRANSIENT) {
-        if (r->faults == FAULTS_MAX)
+        bool refusal = e->http >= 400 && e->http < 500 && e->http != 408;
+        if (refusal || r->faults == FAULTS_MAX)
             return false;
         delay = 1000LL << r->faults++;
         if (delay < asked)

@@ -73,7 +73,7 @@ static void put_directory(struct fake *f, struct buf *b)
                 "\"newOrder\":\"" BASE "new-order\",\"keyChange\":\"" BASE "kc\"");
     if (!f->no_ari)
         buf_puts(b, ",\"renewalInfo\":\"" BASE "ari\"");
-    if (f->meta)
+    if (f->meta && *f->meta == '{')
         buf_putf(b, ",\"meta\":%s", f->meta);
     buf_puts(b, "}");
 }
