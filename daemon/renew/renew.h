@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The renewal logic: when (policy.h), how (job.h: one certificate's state machine), in what order
- * (scheduler.h), and bringing the result to its users (deploy.h). This header is what control/ and the
- * engine's main see of it.
+ * (scheduler.h), and bringing the result to its users (deploy.h). This header is what control/ and
+ * the engine's main see of it.
  *
  *   job:  IDLE -> (due) PREPARE -> ORDER -> PUBLISH -> ANSWERED -> INSTALL -> DEPLOY -> IDLE
  *           ^                 any failure: CLEAN (records) -> WAIT (back-off) or BLOCKED
- *           `- a certificate whose deployment fails stays in DEPLOY, retried, and is not ordered again
+ *           `- a certificate whose deployment fails stays in DEPLOY, retried, and is not ordered
+ * again
  */
 #ifndef RENEWD_RENEW_RENEW_H
 #define RENEWD_RENEW_RENEW_H
@@ -37,25 +38,26 @@ struct renew *renew_new(const struct renew_env *env);
 void renew_free(struct renew *r);
 /* A generation; the first one reads the inventory and the store, then calls ready once. Takes a
  * reference. Names changed or a staging certificate under a new CA: due now. */
-void renew_configure(struct renew *r, struct conf *c, void (*ready)(void *arg, const struct err *err),
-                     void *arg);
+void renew_configure(struct renew *r, struct conf *c,
+                     void (*ready)(void *arg, const struct err *err), void *arg);
 /* --once: all that is due, one attempt each (waits above 15 minutes count as failed), then done. */
 void renew_once(struct renew *r, void (*done)(void *arg, unsigned failed), void *arg);
-/* Stop starting things; done() when nothing runs or after limit_ms. Running orders are left to resumption. */
+/* Stop starting things; done() when nothing runs or after limit_ms. Running orders are left to
+ * resumption. */
 void renew_stop(struct renew *r, int64_t limit_ms, void (*done)(void *arg), void *arg);
 /* For the watchdog: true while timers are served in time. */
 bool renew_alive(const struct renew *r);
 
 enum renew_state {
-    RENEW_OK,        /* installed, deployed, next renewal planned */
-    RENEW_DUE,       /* waiting for its turn (max_orders, CA) */
-    RENEW_RENEWING,  /* an order runs */
-    RENEW_DEPLOYING, /* installed; deployment runs */
+    RENEW_OK,            /* installed, deployed, next renewal planned */
+    RENEW_DUE,           /* waiting for its turn (max_orders, CA) */
+    RENEW_RENEWING,      /* an order runs */
+    RENEW_DEPLOYING,     /* installed; deployment runs */
     RENEW_DEPLOY_FAILED, /* installed; deployment failed and is retried */
-    RENEW_FAILED,    /* the last attempt failed; next try planned */
-    RENEW_BLOCKED,   /* waits for the user */
-    RENEW_EXPIRED,   /* no valid certificate and nothing helps yet */
-    RENEW_MISSING,   /* none yet, not begun */
+    RENEW_FAILED,        /* the last attempt failed; next try planned */
+    RENEW_BLOCKED,       /* waits for the user */
+    RENEW_EXPIRED,       /* no valid certificate and nothing helps yet */
+    RENEW_MISSING,       /* none yet, not begun */
     RENEW_DISABLED,
     RENEW_STATES
 };
@@ -71,7 +73,7 @@ struct renew_status { /* valid for the callback */
     const char *waiting; /* while something runs: what for ("ns2... lacks 1 of 2 values") or "" */
     int64_t since_ms;    /* since when it waits or is in this state */
     unsigned failures;
-    bool ari;            /* the planned time comes from an ARI window */
+    bool ari; /* the planned time comes from an ARI window */
     const struct conf_cert *cert;
     const char *serial, *issuer, *fingerprint;
 };
@@ -79,19 +81,22 @@ struct renew_status { /* valid for the callback */
 bool renew_status(const struct renew *r, const char *name,
                   void (*fn)(void *arg, const struct renew_status *), void *arg);
 
-/* History and reasoning of one certificate: the last orders, each step with its time and reason. Async since
- * it is read from the store; fn is called once with an object, or with NULL and err. */
+/* History and reasoning of one certificate: the last orders, each step with its time and reason.
+ * Async since it is read from the store; fn is called once with an object, which is then the
+ * callee's, or with NULL and err. */
 void renew_explain(struct renew *r, const char *name,
-                   void (*fn)(void *arg, struct json *explanation, const struct err *err), void *arg);
+                   void (*fn)(void *arg, struct json *explanation, const struct err *err),
+                   void *arg);
 
 enum { RENEW_FORCE = 1 /* although not due */ };
-/* Ask for a renewal; -1 and err if there is no such certificate, disabled, or refused without force:
- * (ERR_DENIED, type "not-due"). The outcome is told to watchers. */
+/* Ask for a renewal; -1 and err if there is no such certificate, disabled, or refused without
+ * force: (ERR_DENIED, type "not-due"). The outcome is told to watchers. */
 int renew_start(struct renew *r, const char *name, unsigned flags, struct err *e);
 int renew_deploy(struct renew *r, const char *name, struct err *e);
 
 /* Live progress: fn on each change of any certificate until unwatched. `finished` when the run that
- * began by renew_start, renew_deploy or by itself has come to its end (err class ERR_NONE: success). */
+ * began by renew_start, renew_deploy or by itself has come to its end (err class ERR_NONE:
+ * success). */
 struct renew_watch;
 struct renew_event {
     const char *name;

@@ -1,0 +1,447 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The next act of a certificate is the first of
+ *
+ *   renew    when the policy says so, not before a failure has been waited out
+ *   look     while it is blocked: would the records find their way now?
+ *   poll     renewal information
+ *   deploy   a deployment that failed
+ *
+ * Any of them may be under way while another one is planned, but for two orders at a time.
+ */
+#include "renew/flow.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "renew/announce.h"
+#include "renew/history.h"
+#include "renew/outcome.h"
+#include "renew/poll.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define NOW 1 /* ms after 1970: long due */
+
+struct due {
+    int64_t at_ms;
+    const char *why;
+    bool ari, fresh;
+};
+
+const struct conf_ca *flow_ca(const struct cert *c)
+{
+    const struct conf_strs *cas = &c->conf->cas;
+    const struct conf_ca *ca = conf_find_ca(c->renew->conf, cas->v[c->st.ca % cas->n]);
+    return ca ? ca : &c->renew->conf->cas[0];
+}
+
+/* Not by a CA that the configuration names for it now. */
+static bool from_former_staging(const struct cert *c)
+{
+    if (!c->in.staging)
+        return false;
+    for (size_t i = 0; i < c->conf->cas.n; i++) {
+        const struct conf_ca *ca = conf_find_ca(c->renew->conf, c->conf->cas.v[i]);
+        if (ca && str_eq(ca->directory, c->in.directory))
+            return false;
+    }
+    return true;
+}
+
+static struct due due_by_policy(const struct cert *c)
+{
+    struct policy_life life = cert_life(c);
+    struct policy_rule rule = {c->conf->renew_before_ms, c->conf->renew_before_percent};
+    struct policy_due d = policy_due(&life, &rule, c->conf->ari ? &c->st.window : NULL,
+                                     policy_jitter(c->in.fingerprint));
+    return (struct due){
+        .at_ms = d.at_ms,
+        .why = policy_reason_text(d.reason),
+        .ari = d.reason == POLICY_ARI,
+    };
+}
+
+/* What failures do not change. */
+static struct due due_of(const struct cert *c)
+{
+    struct due d;
+    if (!c->in.present)
+        return (struct due){.at_ms = NOW, .why = "there is no certificate yet"};
+    if (!c->in.names_match)
+        d = (struct due){.at_ms = NOW, .why = "the names have changed"};
+    else if (from_former_staging(c))
+        d = (struct due){.at_ms = NOW, .why = "the present one comes from a staging CA"};
+    else
+        d = due_by_policy(c);
+    int64_t life = cert_lifetime(c);
+    d.fresh = policy_is_fresh(d.at_ms, c->st.issued_ms, life);
+    d.at_ms = policy_fresh(d.at_ms, c->st.issued_ms, c->st.churn, life);
+    return d;
+}
+
+static int64_t later(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+static int64_t retry_ms(const struct cert *c)
+{
+    return policy_sane_at(c->st.retry_ms, renew_now(c->renew));
+}
+
+/* 0: not while things are as they are. */
+static int64_t renew_at(const struct cert *c, struct due *ret)
+{
+    *ret = due_of(c);
+    if (!c->conf->enabled || c->job || c->item.lane || c->recording || c->asking)
+        return 0;
+    if (c->forced) {
+        ret->why = "asked for";
+        return NOW;
+    }
+    if (c->st.blocked)
+        return 0;
+    if (c->order && ret->at_ms > renew_now(c->renew))
+        *ret = (struct due){.at_ms = NOW, .why = "an order is under way"};
+    return later(ret->at_ms, retry_ms(c));
+}
+
+static int64_t look_at(const struct cert *c)
+{
+    if (!c->conf->enabled || !c->st.blocked || c->look || c->job || c->item.lane || c->forced)
+        return 0;
+    return later(retry_ms(c), NOW);
+}
+
+static int64_t deploy_at(const struct cert *c)
+{
+    if (!c->deploy || deploy_running(c->deploy) || c->recording)
+        return 0;
+    int64_t at = deploy_next_ms(c->deploy);
+    return at ? later(policy_sane_at(at, renew_now(c->renew)), NOW) : 0;
+}
+
+static int64_t first_of(int64_t a, int64_t b)
+{
+    return !a || (b && b < a) ? b : a;
+}
+
+void flow_plan(struct cert *c)
+{
+    struct renew *r = c->renew;
+    struct due due;
+    if (r->phase != RENEW_RUNNING || r->once)
+        return;
+    int64_t at =
+        first_of(first_of(renew_at(c, &due), look_at(c)), first_of(poll_next_ms(c), deploy_at(c)));
+    if (at)
+        scheduler_at(r->scheduler, &c->item, at);
+}
+
+static bool is_due(int64_t at_ms, int64_t now_ms)
+{
+    return at_ms && at_ms <= now_ms;
+}
+
+static void start_look(struct cert *c);
+
+static void queue(struct cert *c)
+{
+    const struct conf_ca *ca = flow_ca(c);
+    int64_t priority = c->forced ? 0 : c->in.present ? c->in.not_after_ms : renew_now(c->renew);
+    scheduler_queue(c->renew->scheduler, &c->item, ca->name, ca->max_orders, priority,
+                    c->st.failures > 0 && !c->forced);
+    c->since_ms = renew_now(c->renew);
+}
+
+static void deploy_due(struct cert *c, bool all)
+{
+    if (!c->job && !c->history)
+        outcome_run_began(c);
+    deploy_run(c->deploy, all);
+}
+
+void flow_due(void *renew, struct sched_item *it)
+{
+    struct cert *c = CONTAINER_OF(it, struct cert, item);
+    struct renew *r = renew;
+    int64_t now = renew_now(r);
+    struct due due;
+    if (is_due(deploy_at(c), now))
+        deploy_due(c, false);
+    if (is_due(poll_next_ms(c), now))
+        poll_start(c);
+    if (is_due(look_at(c), now))
+        start_look(c);
+    if (is_due(renew_at(c, &due), now))
+        queue(c);
+    flow_plan(c);
+}
+
+/* ---- an order ---- */
+
+/* One that another CA has, or that is for other names, is left to expire. */
+static void drop_stale_order(struct cert *c, const struct conf_ca *ca)
+{
+    struct cert_order *o = c->order;
+    int64_t age = o ? renew_now(c->renew) - o->made_ms : 0;
+    if (!o || (str_eq(o->ca, ca->name) && o->names == cert_names_hash(c->conf) &&
+               age < 7 * POLICY_DAY && age > -POLICY_DAY))
+        return;
+    cert_order_free(o);
+    c->order = NULL;
+    outcome_record(c, RECORD_NO_ORDER, NULL);
+}
+
+/* RFC 9773 5: only the account that got it, at the CA that gave it, may replace it. */
+static const char *replaces_by(const struct cert *c, const struct conf_ca *ca)
+{
+    bool may = c->in.present && c->conf->ari && c->in.cert_id[0] && !c->st.no_ari &&
+               str_eq(c->in.directory, ca->directory);
+    return may ? c->in.account : "";
+}
+
+void flow_start(void *renew, struct sched_item *it)
+{
+    struct cert *c = CONTAINER_OF(it, struct cert, item);
+    struct renew *r = renew;
+    const struct conf_ca *ca = flow_ca(c);
+    struct log_ctx log = renew_log(c);
+    struct due due = due_of(c);
+    drop_stale_order(c, ca);
+    const char *why = c->forced ? "asked for" : due.why;
+    c->premature = due.fresh && !c->forced;
+    c->st.runs++;
+    history_free(c->history);
+    c->history = history_new(renew_now(r), why, ca->name);
+    if (c->order)
+        history_order(c->history, c->order->url);
+    log_debug(&log, "%s: %s at %s%s%s", c->in.present ? "renewal" : "first order", why, ca->name,
+              c->order ? ", taking up " : "", c->order ? c->order->url : "");
+    const struct job_spec spec = {
+        .conf = r->conf,
+        .cert = c->conf,
+        .ca = ca->name,
+        .order = c->order ? c->order->url : "",
+        .replaces_by = replaces_by(c, ca),
+        .longest_wait_ms = r->once ? RENEW_ONCE_LONGEST_WAIT : 0,
+    };
+    outcome_run_began(c);
+    c->job = job_start(&r->jobs, &spec, &outcome_of_job, c);
+}
+
+static void drop_look(struct cert *c)
+{
+    if (c->look)
+        publish_look_cancel(c->look);
+    c->look = NULL;
+}
+
+void flow_force(struct cert *c)
+{
+    if (c->job || c->item.lane || c->recording)
+        return;
+    drop_look(c);
+    c->forced = true;
+    outcome_run_began(c);
+    queue(c);
+}
+
+/* ---- looks ---- */
+
+static void look_next(struct cert *c);
+
+static void look_over(struct cert *c, const struct err *err)
+{
+    struct log_ctx log = renew_log(c);
+    if (err) {
+        if (c->st.blocked)
+            outcome_blocked(c, err);
+    } else {
+        log_info(&log, "no longer waits for you: the records find their way now");
+        c->st.blocked = false;
+        c->st.looks = 0;
+        c->st.retry_ms = 0;
+    }
+    flow_save(c);
+    flow_plan(c);
+}
+
+static void on_look(void *arg, const char *text, const struct err *err)
+{
+    struct cert *c = arg;
+    (void)text;
+    c->look = NULL;
+    if (err && err->cls != ERR_NONE) {
+        look_over(c, err);
+        return;
+    }
+    c->look_name++;
+    look_next(c);
+}
+
+static void look_next(struct cert *c)
+{
+    if (c->look_name >= c->conf->n_names) {
+        look_over(c, NULL);
+        return;
+    }
+    c->look = publish_look_start(c->renew->env.publisher, c->conf, &c->conf->names[c->look_name],
+                                 on_look, c);
+}
+
+static void start_look(struct cert *c)
+{
+    c->look_name = 0;
+    look_next(c);
+}
+
+/* ---- deployments ---- */
+
+void flow_deploy_all(struct cert *c)
+{
+    if (c->deploy && deploy_running(c->deploy)) {
+        outcome_run_began(c);
+        return;
+    }
+    outcome_deploy_new(c);
+    if (!c->deploy)
+        return;
+    outcome_run_began(c);
+    outcome_record(c, RECORD_DEPLOY, NULL);
+    deploy_run(c->deploy, true);
+}
+
+void flow_resume_deploy(struct cert *c, const struct json *stored)
+{
+    outcome_deploy_new(c);
+    if (c->deploy)
+        deploy_read(c->deploy, stored);
+}
+
+/* ---- once ---- */
+
+static bool renewal_is_due(struct cert *c)
+{
+    struct renew *r = c->renew;
+    int64_t now = renew_now(r);
+    if (due_of(c).at_ms > now && !c->order)
+        return false;
+    bool limited = c->st.error && c->st.error->cls == ERR_RATE_LIMITED;
+    if (!limited || retry_ms(c) <= now)
+        return true;
+    struct log_ctx log = renew_log(c);
+    char at[32];
+    log_warn(&log, "due, but the CA wants no request before %s",
+             str_from_time(c->st.retry_ms, at, sizeof(at)));
+    r->once_failed++;
+    return false;
+}
+
+static bool once_step(struct cert *c, enum cert_once what)
+{
+    switch (what) {
+    case ONCE_POLL:
+    case ONCE_LAST:
+        if (what == ONCE_LAST && !c->announce)
+            return false;
+        if (!is_due(poll_next_ms(c), renew_now(c->renew)))
+            return false;
+        poll_start(c);
+        return true;
+    case ONCE_RENEW:
+        if (!renewal_is_due(c))
+            return false;
+        queue(c);
+        return true;
+    case ONCE_DEPLOY:
+        if (!c->deploy)
+            return false;
+        deploy_due(c, true);
+        return true;
+    default:
+        return false;
+    }
+}
+
+bool flow_busy(const struct cert *c)
+{
+    return c->job || c->item.lane || c->recording || c->look || poll_busy(c) ||
+           (c->deploy && deploy_running(c->deploy));
+}
+
+void flow_once(struct cert *c)
+{
+    while (c->once && !flow_busy(c) && c->conf->enabled) {
+        enum cert_once what = c->once;
+        c->once = what == ONCE_LAST ? ONCE_OFF : what + 1;
+        if (once_step(c, what))
+            return;
+    }
+    if (!c->conf->enabled)
+        c->once = ONCE_OFF;
+    renew_something_ended(c->renew);
+}
+
+/* ---- changes ---- */
+
+void flow_reconfigured(struct cert *c)
+{
+    int64_t now = renew_now(c->renew), soon = later(now, c->st.failed_ms + POLICY_MINUTE);
+    if (c->st.retry_ms > soon && c->st.error && c->st.error->cls != ERR_RATE_LIMITED)
+        c->st.retry_ms = soon;
+    if (c->st.ca >= c->conf->cas.n)
+        c->st.ca = c->st.ca_failures = 0;
+    c->st.no_ari = false;
+    if (from_former_staging(c))
+        c->st.issued_ms = 0; /* not for nothing: the user has said so */
+    drop_look(c);            /* at names of the former generation */
+    if (c->deploy)
+        deploy_configure(c->deploy, c->renew->conf, c->conf);
+}
+
+void flow_stop(struct cert *c, bool abandon)
+{
+    announce(c);
+    poll_cancel(c);
+    drop_look(c);
+    outcome_forget(c);
+    if (abandon)
+        job_abandon(c->job);
+    else
+        job_free(c->job);
+    c->job = NULL;
+    deploy_free(c->deploy);
+    c->deploy = NULL;
+    history_free(c->history);
+    c->history = NULL;
+    scheduler_forget(c->renew->scheduler, &c->item);
+}
+
+/* ---- for people ---- */
+
+static void say_failure(const struct cert *c, char *buf, size_t size)
+{
+    char text[700];
+    str_copy(buf, size, err_text(c->st.error, text, sizeof(text)));
+}
+
+void flow_next(const struct cert *c, struct flow_next *ret)
+{
+    struct due due;
+    int64_t renew = renew_at(c, &due), look = look_at(c);
+    *ret = (struct flow_next){.at_ms = first_of(renew, look)};
+    if (!c->conf->enabled) {
+        str_copy(ret->why, sizeof(ret->why), "disabled by the configuration");
+    } else if (c->st.error && (c->st.blocked || c->st.retry_ms)) {
+        say_failure(c, ret->why, sizeof(ret->why));
+    } else if (c->deploy && deploy_error(c->deploy)) {
+        char text[700];
+        ret->at_ms = first_of(ret->at_ms, deploy_next_ms(c->deploy));
+        str_copy(ret->why, sizeof(ret->why), err_text(deploy_error(c->deploy), text, sizeof(text)));
+    } else {
+        ret->at_ms = ret->at_ms ? ret->at_ms : c->job ? 0 : due.at_ms;
+        ret->ari = due.ari;
+        str_copy(ret->why, sizeof(ret->why), due.why);
+    }
+}

@@ -1,0 +1,623 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ *   PREPARE -> ACCOUNT -> ORDER ---------> PUBLISH -> ANSWERED -> INSTALL -> CLEAN -> END
+ *      ^                  |  | \________________________________/ ^             ^
+ *      |  order is gone   |  |  nothing to prove                                |
+ *      `------------------'  `-- any failure, in any state ---------------------'
+ *
+ *   PREPARE   the keeper makes the pending key (or keeps it, when an order is taken up)
+ *   ACCOUNT   only when the installed certificate may be named as replaced: which account are we?
+ *   ORDER     acme/ makes or takes up the order; its URL is durable before anything else is sent
+ *   PUBLISH   all records are added and waited for
+ *   ANSWERED  the CA validates, issues; records go as soon as it has looked
+ *   INSTALL   the keeper checks and switches
+ *   CLEAN     is always reached; waits for the removal of records only after a failure
+ */
+#include "renew/job.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "renew/policy.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_ACTIVATIONS 64u
+#define HISTORY_LINE 512
+
+enum state { PREPARE, ACCOUNT, ORDER, PUBLISH, ANSWERED, INSTALL, CLEAN, END, STATES };
+enum event {
+    EV_PREPARED,
+    EV_ACCOUNT,
+    EV_CREATED,
+    EV_STORED,
+    EV_CHALLENGES,
+    EV_READY,
+    EV_ANSWERED,
+    EV_CHAIN,
+    EV_INSTALLED,
+    EV_CLEANED,
+    EV_FAILED, /* job.err */
+    EV_TIMEOUT
+};
+
+enum verdict_kind { V_WAIT, V_NEXT, V_RETRY, V_FAIL };
+struct verdict {
+    enum verdict_kind kind;
+    enum state next; /* of V_NEXT, V_RETRY */
+};
+#define WAIT ((struct verdict){V_WAIT, END})
+#define NEXT(s) ((struct verdict){V_NEXT, (s)})
+#define RETRY(s) ((struct verdict){V_RETRY, (s)})
+#define FAIL ((struct verdict){V_FAIL, CLEAN})
+
+struct row {
+    const char *name;
+    struct verdict (*enter)(struct job *j);
+    struct verdict (*event)(struct job *j, enum event ev);
+    int64_t timeout_ms;
+    const char *doing; /* for errors */
+};
+
+/* The removal of one order's records; may outlive the job. */
+struct cleaning {
+    struct list node; /* in job_env.cleanings */
+    struct job_env *env;
+    struct job *job; /* NULL: has ended */
+    char *cert;
+};
+
+struct job {
+    struct job_env *env;
+    struct conf *conf;
+    const struct conf_cert *cert;
+    char *ca, *order_url, *replaces_by;
+    struct job_handler handler;
+    void *arg;
+    enum state state;
+    unsigned activations;
+    int64_t longest_wait_ms;
+    bool resumed; /* takes up an order */
+    bool retried; /* has made a new one in its place */
+    bool replaces;
+    bool durable;   /* the order's URL is stored */
+    bool resumable; /* says acme/ */
+    bool at_ca;
+    struct keeper_call *call;
+    struct acme_order *order;
+    const struct acme_challenge *challenges;
+    size_t n_challenges;
+    struct publication *publication;
+    struct cleaning *cleaning;
+    const char *chain, *account_url; /* only inside EV_CHAIN */
+    size_t chain_n;
+    struct timer timer;
+    struct defer ending;
+    struct err err; /* class ERR_NONE until something failed */
+};
+
+static void job_event(struct job *j, enum event ev);
+static const struct row rows[STATES];
+
+static void fail_with(struct job *j, const struct err *err)
+{
+    j->err = *err;
+    if (j->err.cls == ERR_NONE)
+        err_set(&j->err, ERR_BUG, "a failure without an error");
+}
+
+/* ---- removal of records ---- */
+
+static void on_cleaned(void *arg, const struct err *err)
+{
+    struct cleaning *c = arg;
+    struct job_env *env = c->env;
+    struct job *j = c->job;
+    struct log_ctx log = {env->log, c->cert};
+    char text[700];
+    if (err && err->cls != ERR_NONE)
+        log_warn(&log, "removing its DNS records: %s (tried again until they are gone)",
+                 err_text(err, text, sizeof(text)));
+    list_remove(&c->node);
+    free(c->cert);
+    free(c);
+    if (j) {
+        j->cleaning = NULL;
+        job_event(j, EV_CLEANED);
+    }
+    env->cleaned(env->arg);
+}
+
+static void clean(struct job *j)
+{
+    if (!j->publication)
+        return;
+    struct cleaning *c = xnew(struct cleaning);
+    c->env = j->env;
+    c->job = j;
+    c->cert = xstrdup(j->cert->name);
+    list_append(&j->env->cleanings, &c->node);
+    j->cleaning = c;
+    struct publication *p = j->publication;
+    j->publication = NULL;
+    publication_clean(p, on_cleaned, c);
+}
+
+void job_env_done(struct job_env *env)
+{
+    list_each(it, &env->cleanings)
+    {
+        struct cleaning *c = list_item(it, struct cleaning, node);
+        list_remove(it);
+        free(c->cert);
+        free(c);
+    }
+}
+
+/* ---- PREPARE, ACCOUNT ---- */
+
+static void on_prepared(void *arg, const struct err *err)
+{
+    struct job *j = arg;
+    j->call = NULL;
+    if (err && err->cls != ERR_NONE)
+        fail_with(j, err);
+    job_event(j, j->err.cls == ERR_NONE ? EV_PREPARED : EV_FAILED);
+}
+
+static struct verdict enter_prepare(struct job *j)
+{
+    struct keeper *k = j->env->keeper;
+    j->call = k->ops->prepare(k, j->cert->name, !j->resumed, on_prepared, j);
+    return WAIT;
+}
+
+static struct verdict event_prepare(struct job *j, enum event ev)
+{
+    if (ev != EV_PREPARED)
+        return FAIL;
+    return NEXT(j->replaces_by[0] && !j->resumed ? ACCOUNT : ORDER);
+}
+
+/* Not to know the account costs only the `replaces` of this order. */
+static void on_account(void *arg, const struct keeper_account *a, const struct err *err)
+{
+    struct job *j = arg;
+    j->call = NULL;
+    j->replaces = a && !(err && err->cls != ERR_NONE) && str_eq(a->url, j->replaces_by);
+    job_event(j, EV_ACCOUNT);
+}
+
+static struct verdict enter_account(struct job *j)
+{
+    struct keeper *k = j->env->keeper;
+    j->call = k->ops->account(k, j->ca, on_account, j);
+    return WAIT;
+}
+
+static struct verdict event_account(struct job *j, enum event ev)
+{
+    (void)j;
+    return ev == EV_ACCOUNT ? NEXT(ORDER) : FAIL;
+}
+
+/* ---- ORDER ---- */
+
+static void on_created(void *arg, const char *url)
+{
+    struct job *j = arg;
+    free(j->order_url);
+    j->order_url = xstrdup(url);
+    job_event(j, EV_CREATED);
+}
+
+static void on_challenges(void *arg, const struct acme_challenge *c, size_t n)
+{
+    struct job *j = arg;
+    j->challenges = c;
+    j->n_challenges = n;
+    job_event(j, EV_CHALLENGES);
+}
+
+static void on_answered(void *arg)
+{
+    job_event(arg, EV_ANSWERED);
+}
+
+static void on_progress(void *arg, enum acme_order_state s, const char *text)
+{
+    struct job *j = arg;
+    char line[HISTORY_LINE];
+    if (j->state >= CLEAN)
+        return;
+    snprintf(line, sizeof(line), "%s%s%s", acme_order_state_name(s), text && *text ? ": " : "",
+             text ? text : "");
+    j->handler.note(j->arg, rows[j->state].name, line);
+}
+
+static void on_order_done(void *arg, const char *chain_pem, size_t n, const char *account_url,
+                          bool resumable, const struct err *err)
+{
+    struct job *j = arg;
+    if (j->state >= CLEAN)
+        return;
+    j->resumable = resumable;
+    if (!chain_pem) {
+        j->at_ca = true;
+        fail_with(j, err);
+        job_event(j, EV_FAILED);
+        return;
+    }
+    j->chain = chain_pem;
+    j->chain_n = n;
+    j->account_url = account_url ? account_url : "";
+    job_event(j, EV_CHAIN);
+}
+
+static const struct acme_order_handler order_handler = {
+    .created = on_created,
+    .challenges = on_challenges,
+    .answered = on_answered,
+    .progress = on_progress,
+    .done = on_order_done,
+};
+
+static struct verdict enter_order(struct job *j)
+{
+    const struct acme_order_spec spec = {
+        .cert = j->cert,
+        .ca = j->ca,
+        .url = j->resumed ? j->order_url : "",
+        .replaces = j->replaces,
+    };
+    j->durable = j->resumed;
+    j->resumable = true;
+    j->order = acme_order_start(j->env->acme, &spec, &order_handler, j);
+    return WAIT;
+}
+
+/* Nothing went wrong: the CA has only forgotten what was left undone for too long. */
+static bool order_is_gone(const struct job *j)
+{
+    return j->resumed && !j->retried && !j->resumable && j->err.http >= 400 && j->err.http < 500;
+}
+
+static struct verdict event_order(struct job *j, enum event ev)
+{
+    switch (ev) {
+    case EV_CREATED:
+        j->handler.created(j->arg, j->order_url);
+        return WAIT;
+    case EV_STORED:
+        j->durable = true;
+        acme_order_continue(j->order);
+        return WAIT;
+    case EV_CHALLENGES:
+        return NEXT(PUBLISH);
+    case EV_CHAIN:
+        return NEXT(INSTALL);
+    case EV_FAILED:
+        if (!order_is_gone(j))
+            return FAIL;
+        j->handler.gone(j->arg);
+        return RETRY(PREPARE);
+    default:
+        return FAIL;
+    }
+}
+
+/* ---- PUBLISH, ANSWERED ---- */
+
+static void on_publish_progress(void *arg, const struct publish_progress *p)
+{
+    struct job *j = arg;
+    char line[HISTORY_LINE];
+    snprintf(line, sizeof(line), "%s%s%s", p->phase, p->text && *p->text ? ": " : "",
+             p->text ? p->text : "");
+    j->handler.note(j->arg, rows[j->state].name, line);
+}
+
+static void on_ready(void *arg, const struct err *err, const char *warning)
+{
+    struct job *j = arg;
+    if (err && err->cls != ERR_NONE) {
+        fail_with(j, err);
+        job_event(j, EV_FAILED);
+        return;
+    }
+    if (warning && *warning)
+        j->handler.step(j->arg, rows[j->state].name, warning);
+    job_event(j, EV_READY);
+}
+
+static struct verdict enter_publish(struct job *j)
+{
+    static const struct publish_handler handler = {on_publish_progress, on_ready};
+    struct publish_value *values = xcalloc(j->n_challenges, sizeof(*values));
+    for (size_t i = 0; i < j->n_challenges; i++) {
+        const struct acme_challenge *c = &j->challenges[i];
+        values[i] = (struct publish_value){
+            .name = c->name ? c->name : &j->cert->names[0],
+            .owner = c->owner,
+            .value = c->value,
+        };
+    }
+    j->publication = publish_start(j->env->publisher, j->cert, j->order_url, values,
+                                   j->n_challenges, &handler, j);
+    free(values);
+    return WAIT;
+}
+
+static struct verdict event_publish(struct job *j, enum event ev)
+{
+    switch (ev) {
+    case EV_READY:
+        acme_order_answer(j->order);
+        return NEXT(ANSWERED);
+    case EV_ANSWERED: /* the order has ended by itself; how is told next */
+        return WAIT;
+    case EV_CHAIN:
+        return NEXT(INSTALL);
+    default:
+        return FAIL;
+    }
+}
+
+static struct verdict event_answered(struct job *j, enum event ev)
+{
+    switch (ev) {
+    case EV_ANSWERED:
+        clean(j);
+        return WAIT;
+    case EV_CLEANED:
+        return WAIT;
+    case EV_CHAIN:
+        return NEXT(INSTALL);
+    default:
+        return FAIL;
+    }
+}
+
+/* ---- INSTALL ---- */
+
+static void on_installed(void *arg, const struct keeper_installed *i, const struct err *err)
+{
+    struct job *j = arg;
+    j->call = NULL;
+    if (!i || (err && err->cls != ERR_NONE)) {
+        fail_with(j, err);
+        /* What the keeper refuses is the CA's fault, and the order will bring nothing better. */
+        j->at_ca = j->err.cls == ERR_PEER;
+        j->resumable = j->err.cls != ERR_PEER;
+        job_event(j, EV_FAILED);
+        return;
+    }
+    j->handler.installed(j->arg, i);
+    job_event(j, EV_INSTALLED);
+}
+
+static struct verdict enter_install(struct job *j)
+{
+    struct keeper *k = j->env->keeper;
+    j->call = k->ops->install(k, j->cert->name, j->ca, j->account_url, j->chain, j->chain_n,
+                              on_installed, j);
+    j->chain = j->account_url = NULL;
+    return WAIT;
+}
+
+static struct verdict event_install(struct job *j, enum event ev)
+{
+    if (ev == EV_CLEANED)
+        return WAIT;
+    if (ev != EV_INSTALLED)
+        return FAIL;
+    j->resumable = false;
+    return NEXT(CLEAN);
+}
+
+/* ---- CLEAN, END ---- */
+
+static struct verdict enter_clean(struct job *j)
+{
+    clean(j);
+    return j->cleaning && j->err.cls != ERR_NONE ? WAIT : NEXT(END);
+}
+
+static struct verdict event_clean(struct job *j, enum event ev)
+{
+    (void)j;
+    return ev == EV_CLEANED || ev == EV_TIMEOUT ? NEXT(END) : WAIT;
+}
+
+static void end(void *arg)
+{
+    struct job *j = arg;
+    const struct job_result result = {
+        .err = &j->err,
+        .drop_order = !j->resumable,
+        .at_ca = j->at_ca,
+    };
+    j->handler.ended(j->arg, &result);
+}
+
+/* Deferred, so that who is told may free the order whose callback brought us here. */
+static struct verdict enter_end(struct job *j)
+{
+    loop_defer(j->env->loop, &j->ending, end, j);
+    return WAIT;
+}
+
+static struct verdict event_end(struct job *j, enum event ev)
+{
+    (void)j;
+    (void)ev;
+    return WAIT;
+}
+
+static const struct row rows[STATES] = {
+    [PREPARE] = {"PREPARE", enter_prepare, event_prepare, 5 * POLICY_MINUTE, "preparing the key"},
+    [ACCOUNT] = {"ACCOUNT", enter_account, event_account, POLICY_MINUTE, "looking up the account"},
+    [ORDER] = {"ORDER", enter_order, event_order, POLICY_HOUR, "ordering"},
+    [PUBLISH] = {"PUBLISH", enter_publish, event_publish, POLICY_DAY, "publishing the records"},
+    [ANSWERED] = {"ANSWERED", NULL, event_answered, 6 * POLICY_HOUR, "waiting for the CA"},
+    [INSTALL] = {"INSTALL", enter_install, event_install, 5 * POLICY_MINUTE, "installing"},
+    [CLEAN] = {"CLEAN", enter_clean, event_clean, 5 * POLICY_MINUTE, "removing the records"},
+    [END] = {"END", enter_end, event_end, 0, ""},
+};
+
+/* ---- the machine ---- */
+
+static void on_timeout(void *arg)
+{
+    job_event(arg, EV_TIMEOUT);
+}
+
+static void arm(struct job *j)
+{
+    int64_t ms = rows[j->state].timeout_ms;
+    if (j->longest_wait_ms && ms > j->longest_wait_ms)
+        ms = j->longest_wait_ms;
+    if (ms)
+        timer_after(j->env->loop, &j->timer, ms, on_timeout, j);
+    else
+        timer_cancel(&j->timer);
+}
+
+static void drop_calls(struct job *j)
+{
+    keeper_cancel(j->env->keeper, j->call);
+    j->call = NULL;
+}
+
+static void log_change(struct job *j, enum state to)
+{
+    struct log_ctx log = {j->env->log, j->cert->name};
+    char text[700] = "";
+    if (to == CLEAN && j->err.cls != ERR_NONE)
+        err_text(&j->err, text, sizeof(text));
+    log_debug(&log, "%s -> %s%s%s", rows[j->state].name, rows[to].name, text[0] ? ": " : "", text);
+    if (to != END)
+        j->handler.step(j->arg, rows[to].name, text);
+}
+
+/* A failure leads to CLEAN from every state but the last two. */
+static enum state after_failure(struct job *j, enum event ev)
+{
+    if (ev == EV_TIMEOUT && j->err.cls == ERR_NONE) {
+        err_set(&j->err, ERR_TRANSIENT, "no end of it in the time that it may take");
+        j->at_ca = j->state == ORDER || j->state == ANSWERED;
+    } else if (j->err.cls == ERR_NONE) {
+        err_set(&j->err, ERR_BUG, "event %d in state %s", (int)ev, rows[j->state].name);
+    }
+    err_activity(&j->err, "%s", rows[j->state].doing);
+    drop_calls(j);
+    return CLEAN;
+}
+
+static void start_over(struct job *j)
+{
+    acme_order_free(j->order);
+    j->order = NULL;
+    j->resumed = false;
+    j->retried = true;
+    err_clear(&j->err);
+    j->at_ca = false;
+}
+
+/* The one place where the state changes. */
+static void job_run(struct job *j, struct verdict v, enum event ev)
+{
+    while (v.kind != V_WAIT) {
+        enum state to = v.next;
+        if (v.kind == V_FAIL)
+            to = j->state >= CLEAN ? END : after_failure(j, ev);
+        if (v.kind == V_RETRY)
+            start_over(j);
+        if (++j->activations > MAX_ACTIVATIONS && to < CLEAN) {
+            err_set(&j->err, ERR_BUG, "more than %u changes of state", MAX_ACTIVATIONS);
+            to = CLEAN;
+        }
+        log_change(j, to);
+        j->state = to;
+        arm(j);
+        v = rows[to].enter ? rows[to].enter(j) : WAIT;
+    }
+}
+
+static void job_event(struct job *j, enum event ev)
+{
+    job_run(j, rows[j->state].event(j, ev), ev);
+}
+
+static void start(void *arg)
+{
+    struct job *j = arg;
+    job_run(j, NEXT(PREPARE), EV_PREPARED);
+}
+
+struct job *job_start(struct job_env *env, const struct job_spec *s, const struct job_handler *h,
+                      void *arg)
+{
+    struct job *j = xnew(struct job);
+    j->env = env;
+    j->conf = conf_ref(s->conf);
+    j->cert = s->cert;
+    j->ca = xstrdup(s->ca);
+    j->order_url = xstrdup(s->order);
+    j->replaces_by = xstrdup(s->replaces_by);
+    j->resumed = s->order[0] != '\0';
+    j->resumable = j->durable = j->resumed;
+    j->longest_wait_ms = s->longest_wait_ms;
+    j->handler = *h;
+    j->arg = arg;
+    loop_defer(env->loop, &j->ending, start, j);
+    return j;
+}
+
+void job_stored(struct job *j, const struct err *err)
+{
+    if (err && err->cls != ERR_NONE) {
+        fail_with(j, err);
+        job_event(j, EV_FAILED);
+        return;
+    }
+    job_event(j, EV_STORED);
+}
+
+void job_free(struct job *j)
+{
+    if (!j)
+        return;
+    timer_cancel(&j->timer);
+    defer_cancel(&j->ending);
+    drop_calls(j);
+    if (j->cleaning)
+        j->cleaning->job = NULL;
+    publication_free(j->publication);
+    acme_order_free(j->order);
+    free(j->ca);
+    free(j->order_url);
+    free(j->replaces_by);
+    conf_unref(j->conf);
+    free(j);
+}
+
+void job_abandon(struct job *j)
+{
+    if (!j)
+        return;
+    clean(j);
+    job_free(j);
+}
+
+bool job_resumable(const struct job *j)
+{
+    return (j->state == PREPARE || j->state == ACCOUNT || j->state == ORDER ||
+            j->state == PUBLISH || j->state == ANSWERED || j->state == CLEAN) &&
+           (j->durable || j->state < ORDER);
+}
+
+const char *job_state(const struct job *j)
+{
+    return rows[j->state].name;
+}
