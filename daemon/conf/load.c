@@ -133,6 +133,7 @@ static void read_certificates(struct reader *r, struct source *src)
         src->bad = true;
         diag_demote(&r->diag, before);
         forget(&r->certs, r->cert_names, certs);
+        keep_definitions(r, src); /* what its old certificates need and its new text no longer has */
     }
     keep_certs(r, src);
 }

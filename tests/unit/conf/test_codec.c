@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: ISC */
+#include "conf/fixture.h"
+
+#include "base/buf.h"
+#include "conf/codec.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define T(test) cmocka_unit_test_setup_teardown(test, fixture_setup, fixture_teardown)
+
+static const char rich[] =
+    "defaults: {deploy: [web, {run: [x, \"%d\"], once: true}], agree_tos: true}\n"
+    "cas: {corp: {directory: \"https://ca.example/d\", staging: letsencrypt-staging}}\n"
+    "dns: {check: warn, zones: {a: {servers: [192.0.2.1]}, b.a: {ask: resolvers}}}\n"
+    "providers:\n"
+    "  p: {plugin: rfc2136, server: 192.0.2.53, zones: [example.org], key_secret: topsecret}\n"
+    "deployments:\n"
+    "  web: [{file: /x/%n, content: [cert, chain], owner: root}, {verify: {connect: \"a:1\"}}]\n"
+    "  idle: []\n"
+    "certificates:\n"
+    "  - a.example.org\n"
+    "  - b.example.org\n"
+    "  - {names: [c.example.org, {name: d.example.org, provider: p}], deploy: [idle, web], ca: "
+    "[corp,"
+    " google], key: rsa-3072, renew_before: 5d, profile: {name: x, on_missing: default}}\n"
+    "  - {names: [e.example.org], deploy: []}\n";
+
+static struct conf *turn(const struct conf *c)
+{
+    struct buf b;
+    struct err e = ERR_INIT;
+    struct conf *copy;
+
+    buf_init(&b, 64 << 20);
+    assert_int_equal(conf_encode(c, &b), 0);
+    assert_null(memmem(b.data, b.len, "topsecret", 9));
+    copy = conf_decode(b.data, b.len, &e);
+    assert_non_null(copy);
+    buf_free(&b);
+    return copy;
+}
+
+static void test_round_trip(void **state)
+{
+    struct fixture *f = *state;
+    struct conf *c = fixture_load(f, rich), *copy;
+    char *a, *b;
+
+    fixture_good(f);
+    copy = turn(c);
+    a = conf_dump(c);
+    b = conf_dump(copy);
+    assert_string_equal(a, b);
+    assert_int_equal(copy->generation, c->generation);
+    assert_string_equal(copy->file, c->file);
+    assert_string_equal(copy->certs[2].where.file, c->certs[2].where.file);
+    assert_int_equal(copy->certs[2].where.line, 12);
+    assert_null(copy->providers[0].options[1].secret.value);
+    assert_int_equal(copy->providers[0].options[1].secret.kind, CONF_SECRET_TEXT);
+    assert_non_null(conf_find_cert(copy, "e.example.org"));
+    /* what was shared is shared again */
+    assert_ptr_equal(copy->certs[0].deployments, copy->certs[1].deployments);
+    assert_ptr_equal(copy->certs[0].deployments[0].steps, copy->deployments[0].steps);
+    conf_unref(copy);
+    free(a);
+    free(b);
+}
+
+/* No prefix and no single changed byte may do worse than be refused or read. */
+static void test_damaged(void **state)
+{
+    struct fixture *f = *state;
+    struct conf *c = fixture_load(f, rich), *copy;
+    struct buf b;
+    struct err e;
+    size_t refused = 0;
+
+    buf_init(&b, 1 << 20);
+    assert_int_equal(conf_encode(c, &b), 0);
+    for (size_t n = 0; n < b.len; n++) {
+        char *cut = malloc(n + 1); /* so that a sanitizer sees the end */
+
+        memcpy(cut, b.data, n);
+        assert_null(conf_decode(cut, n, &e));
+        free(cut);
+    }
+    for (size_t i = 0; i < b.len; i++) {
+        b.data[i] ^= 0x55;
+        copy = conf_decode(b.data, b.len, &e);
+        refused += !copy;
+        conf_unref(copy);
+        b.data[i] ^= 0x55;
+    }
+    assert_true(refused > b.len / 4);
+    buf_putc(&b, 0);
+    assert_null(conf_decode(b.data, b.len, &e));
+    buf_free(&b);
+}
+
+static void test_too_small(void **state)
+{
+    struct fixture *f = *state;
+    struct conf *c = fixture_load(f, rich);
+    struct buf b;
+
+    buf_init(&b, 100);
+    assert_int_equal(conf_encode(c, &b), -1);
+    buf_free(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {T(test_round_trip), T(test_damaged), T(test_too_small)};
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
