@@ -24,7 +24,8 @@
 #include <stdlib.h>
 
 #define RCODE_NXDOMAIN 3
-#define SILENT_MAX 4u /* time-outs in a row, then the zone's servers are held to be out of reach */
+#define SILENT_MAX 4u /* time-outs in a row, then the zone's servers are held to be out of reach   \
+                       */
 
 struct cuts {
     struct loop *loop;
@@ -44,8 +45,9 @@ struct cut_call {
     struct server_set *set;
     size_t server;
     unsigned silent;
-    bool final;    /* the set being loaded is the answer, the name need not be asked there */
-    bool resolved; /* RESOLVE was entered */
+    bool no_authority; /* a server answered without AA, which c->last says and other vices leave */
+    bool final;        /* the set being loaded is the answer, the name need not be asked there */
+    bool resolved;     /* RESOLVE was entered */
     char note[256];
     struct err last; /* of the server asked last */
     struct soa_wait soa_wait;
@@ -256,14 +258,16 @@ static void judge(struct cut_call *c, const struct dns_reply *reply)
         struct ns_hint hint = {.referral = reply, .referrer = c->zone};
         load(c, rec->owner, &hint);
     } else if (usual) {
+        c->no_authority = true;
         err_set(&c->last, ERR_TRANSIENT,
                 "%s answers for %s without authority (no AA flag): it is no name server of that "
                 "zone, or something on the way intercepts DNS",
                 label, c->zone);
         next_server(c);
     } else {
-        err_set(&c->last, ERR_TRANSIENT, "%s answers %s for %s", label,
-                dns_rcode_name(reply->rcode), c->name);
+        if (!c->no_authority)
+            err_set(&c->last, ERR_TRANSIENT, "%s answers %s for %s", label,
+                    dns_rcode_name(reply->rcode), c->name);
         next_server(c);
     }
 }
@@ -279,8 +283,9 @@ static void on_answer(void *arg, const struct dns_reply *reply, const struct err
         return;
     }
     reach_failed(c->cuts->reach, s);
-    err_set(&c->last, ERR_TRANSIENT, "no name server of %s can be reached (%s: %.200s)", c->zone,
-            s->label, err->detail);
+    if (!c->no_authority)
+        err_set(&c->last, ERR_TRANSIENT, "no name server of %s can be reached (%s: %.200s)",
+                c->zone, s->label, err->detail);
     if (++c->silent == SILENT_MAX)
         no_authority(c);
     else
@@ -313,6 +318,7 @@ static void on_servers(void *arg, struct server_set *set, const struct err *err)
     }
     use_set(c, server_set_ref(set));
     c->last = (struct err)ERR_INIT;
+    c->no_authority = false;
     if (c->final)
         succeed(c);
     else
