@@ -495,7 +495,8 @@ static void log_change(struct job *j, enum state to)
     char text[700] = "";
     if (to == CLEAN && j->err.cls != ERR_NONE)
         err_text(&j->err, text, sizeof(text));
-    log_debug(&log, "%s -> %s%s%s", rows[j->state].name, rows[to].name, text[0] ? ": " : "", text);
+    log_debug(&log, "%s -> %s%s%s", j->activations > 1 ? rows[j->state].name : "IDLE",
+              rows[to].name, text[0] ? ": " : "", text);
     if (to != END)
         j->handler.step(j->arg, rows[to].name, text);
 }

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: ISC */
+/* acme/acme.h over a CA that remembers its orders. */
+#include "acme/acme.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "world.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct acme_order {
+    struct world *world;
+    struct site *site;
+    const struct conf_cert *cert;
+    char ca[32], url[64];
+    bool replaces, resumed, asked;
+    struct acme_order_handler h;
+    void *arg;
+    struct call *call;
+    struct acme_challenge challenges[4];
+    struct err err;
+};
+
+static struct ca_order *order_at(struct world *w, const char *url)
+{
+    for (size_t i = 0; i < w->n_orders; i++) {
+        if (str_eq(w->orders[i].url, url) && !w->orders[i].gone)
+            return &w->orders[i];
+    }
+    return NULL;
+}
+
+static void next(struct acme_order *o, int64_t ms, void (*effect)(struct call *),
+                 void (*callback)(struct call *))
+{
+    o->call = world_call(o->world, ms, effect, callback, NULL, o);
+    o->call->site = o->site;
+    str_copy(o->call->text, sizeof(o->call->text), o->url);
+    str_copy(o->call->text2, sizeof(o->call->text2), o->ca);
+    o->call->flag = o->replaces;
+}
+
+static void fail(struct acme_order *o, bool resumable, const struct err *err)
+{
+    o->err = *err;
+    o->h.done(o->arg, NULL, 0, NULL, resumable, &o->err);
+}
+
+/* ---- finalize, download ---- */
+
+static void issue(struct call *c)
+{
+    struct world *w = c->world;
+    struct ca_order *o = order_at(w, c->text);
+    if (o->valid)
+        return;
+    bool brief = world_fails(c->site, FAULT_SHORT, c->text2);
+    o->valid = true;
+    o->key = c->site->pending;
+    o->not_before = w->loop->wall - (brief ? w->lifetime - 1000 : 0);
+    o->not_after = o->not_before + w->lifetime;
+}
+
+static void told_chain(struct call *c)
+{
+    struct acme_order *o = c->arg;
+    o->call = NULL;
+    o->h.done(o->arg, o->url, strlen(o->url), "https://ca/acct/1", false, NULL);
+}
+
+static void told_answered(struct call *c)
+{
+    struct acme_order *o = c->arg;
+    o->call = NULL;
+    o->h.answered(o->arg);
+    if (c->err.cls != ERR_NONE)
+        fail(o, false, &c->err);
+    else
+        next(o, 3, issue, told_chain);
+}
+
+static void validate(struct call *c)
+{
+    struct world *w = c->world;
+    struct ca_order *o = order_at(w, c->text);
+    unsigned found = 0;
+    for (size_t i = 0; i < w->n_records; i++)
+        found += str_eq(w->records[i].order, c->text);
+    if (world_fails(c->site, FAULT_VALIDATE, c->text2) || !found) {
+        o->invalid = true;
+        err_set(&c->err, ERR_TRANSIENT, "%s", found ? "incorrect TXT record" : "no TXT record");
+    }
+}
+
+static void told_nothing(struct call *c)
+{
+    ((struct acme_order *)c->arg)->call = NULL;
+}
+
+void acme_order_answer(struct acme_order *o)
+{
+    if (world_fails(o->site, FAULT_CA_HANG, o->ca))
+        next(o, 3650 * POLICY_DAY, NULL, told_nothing);
+    else
+        next(o, 5, validate, told_answered);
+}
+
+/* ---- challenges ---- */
+
+static void told_challenges(struct call *c)
+{
+    struct acme_order *o = c->arg;
+    o->call = NULL;
+    o->challenges[0] = (struct acme_challenge){
+        .name = &o->cert->names[0],
+        .identifier = o->cert->names[0].name,
+        .type = "dns-01",
+        .owner = "_acme-challenge.example",
+        .value = "value",
+    };
+    o->asked = true;
+    o->h.progress(o->arg, ACME_AUTHORIZE, "");
+    o->h.challenges(o->arg, o->challenges, 1);
+}
+
+void acme_order_continue(struct acme_order *o)
+{
+    next(o, 2, NULL, told_challenges);
+}
+
+/* ---- new, or taken up ---- */
+
+static void create(struct call *c)
+{
+    struct world *w = c->world;
+    struct site *s = c->site;
+    if (world_fails(s, FAULT_NEW_ORDER, c->text2)) {
+        c->err = s->err;
+        return;
+    }
+    s->orders++;
+    w->orders = xrealloc_array(w->orders, w->n_orders + 1, sizeof(*w->orders));
+    struct ca_order *o = &w->orders[w->n_orders++];
+    *o = (struct ca_order){.replaces = c->flag};
+    snprintf(o->url, sizeof(o->url), "https://%.20s/order/%zu", c->text2, w->n_orders);
+    str_copy(o->cert, sizeof(o->cert), s->name);
+    str_copy(o->ca, sizeof(o->ca), c->text2);
+    str_copy(c->text, sizeof(c->text), o->url);
+}
+
+static void told_created(struct call *c)
+{
+    struct acme_order *o = c->arg;
+    o->call = NULL;
+    if (c->err.cls != ERR_NONE) {
+        fail(o, c->err.cls == ERR_TRANSIENT, &c->err);
+        return;
+    }
+    str_copy(o->url, sizeof(o->url), c->text);
+    o->h.created(o->arg, o->url);
+}
+
+static void told_resumed(struct call *c)
+{
+    struct acme_order *o = c->arg;
+    const struct ca_order *at = order_at(o->world, o->url);
+    struct err err = ERR_INIT;
+    o->call = NULL;
+    if (!at) {
+        err_set(&err, ERR_DENIED, "no such order");
+        err.http = 404;
+        fail(o, false, &err);
+    } else if (at->invalid) {
+        err_set(&err, ERR_TRANSIENT, "the order is invalid");
+        fail(o, false, &err);
+    } else if (at->valid) {
+        next(o, 2, NULL, told_chain);
+    } else {
+        told_challenges(c);
+    }
+}
+
+struct acme_order *acme_order_start(struct acme *a, const struct acme_order_spec *s,
+                                    const struct acme_order_handler *h, void *arg)
+{
+    struct world *w = a->world;
+    struct acme_order *o = xnew(struct acme_order);
+    o->world = w;
+    o->site = world_site(w, s->cert->name);
+    o->cert = s->cert;
+    o->h = *h;
+    o->arg = arg;
+    o->replaces = s->replaces;
+    o->resumed = s->url[0] != '\0';
+    str_copy(o->ca, sizeof(o->ca), s->ca);
+    str_copy(o->url, sizeof(o->url), s->url);
+    w->jobs_now++;
+    w->jobs_most = w->jobs_now > w->jobs_most ? w->jobs_now : w->jobs_most;
+    if (o->resumed)
+        next(o, 2, NULL, told_resumed);
+    else
+        next(o, 2, create, told_created);
+    return o;
+}
+
+void acme_order_free(struct acme_order *o)
+{
+    if (!o)
+        return;
+    o->world->jobs_now--;
+    world_call_cancel(o->call);
+    free(o);
+}
+
+const char *acme_order_state_name(enum acme_order_state s)
+{
+    return s == ACME_AUTHORIZE ? "AUTHORIZE" : "STATE";
+}
+
+/* ---- renewal information ---- */
+
+static void told_ari(struct call *c)
+{
+    struct world *w = c->world;
+    struct site *s = c->site;
+    int64_t life = s->not_after - s->not_before, ideal = s->not_after - life / 3;
+    struct acme_ari ari = {
+        .supported = !s->no_ari,
+        .start_ms = s->ari_end ? s->ari_start : ideal - life / 100,
+        .end_ms = s->ari_end ? s->ari_end : ideal + life / 100,
+        .retry_at_ms = w->loop->wall + 6 * POLICY_HOUR,
+        .explanation = s->ari_end ? "https://ca/incident" : "",
+    };
+    if (life < 2 * POLICY_DAY)
+        ari.retry_at_ms = w->loop->wall + POLICY_MINUTE;
+    ((void (*)(void *, const struct acme_ari *, const struct err *))c->fn)(c->arg, &ari, &c->err);
+}
+
+struct acme_call *
+acme_ari_get(struct acme *a, const char *ca, const char *cert_id,
+             void (*done)(void *arg, const struct acme_ari *ari, const struct err *err), void *arg)
+{
+    struct world *w = a->world;
+    struct call *c = world_call(w, 4, NULL, told_ari, (void (*)(void))done, arg);
+    (void)ca;
+    for (size_t i = 0; i < w->n_sites; i++) {
+        if (str_eq(w->sites[i].serial, cert_id))
+            c->site = &w->sites[i];
+    }
+    c->site->polls++;
+    return (struct acme_call *)c;
+}
+
+void acme_call_cancel(struct acme_call *c)
+{
+    world_call_cancel((struct call *)c);
+}

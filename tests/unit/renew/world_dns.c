@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: ISC */
+/* dns/publish.h with a ledger that outlives the engine, and what a probe would see. */
+#include "base/mem.h"
+#include "base/str.h"
+#include "digest/x509.h"
+#include "dns/publish.h"
+#include "io/probe.h"
+#include "world.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+struct publication {
+    struct world *world;
+    struct site *site;
+    char order[64];
+    struct publish_handler h;
+    void *arg;
+    struct call *call;
+};
+
+static void add(struct call *c)
+{
+    struct world *w = c->world;
+    w->records = xrealloc_array(w->records, w->n_records + 1, sizeof(*w->records));
+    str_copy(w->records[w->n_records++].order, sizeof(w->records[0].order), c->text);
+    if (world_fails(c->site, FAULT_PUBLISH, NULL))
+        c->err = c->site->err;
+}
+
+static void told_ready(struct call *c)
+{
+    struct publication *p = c->arg;
+    p->call = NULL;
+    p->h.ready(p->arg, &c->err, "");
+}
+
+static void told_added(struct call *c)
+{
+    struct publication *p = c->arg;
+    const struct publish_progress progress = {"waiting for name servers", "ns2 lacks 1 of 1"};
+    p->call = NULL;
+    if (c->err.cls != ERR_NONE) {
+        p->h.ready(p->arg, &c->err, "");
+        return;
+    }
+    p->h.progress(p->arg, &progress);
+    p->call = world_call(p->world, p->world->publish_ms, NULL, told_ready, NULL, p);
+}
+
+struct publication *publish_start(struct publisher *pub, const struct conf_cert *cert,
+                                  const char *order, const struct publish_value *values, size_t n,
+                                  const struct publish_handler *h, void *arg)
+{
+    struct publication *p = xnew(struct publication);
+    (void)values;
+    (void)n;
+    p->world = pub->world;
+    p->site = world_site(p->world, cert->name);
+    p->h = *h;
+    p->arg = arg;
+    str_copy(p->order, sizeof(p->order), order);
+    if (world_fails(p->site, FAULT_HANG, NULL))
+        return p;
+    p->call = world_call(p->world, 3, add, told_added, NULL, p);
+    p->call->site = p->site;
+    str_copy(p->call->text, sizeof(p->call->text), order);
+    return p;
+}
+
+static void drop_records(struct world *w, const char *order)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < w->n_records; i++) {
+        if (!str_eq(w->records[i].order, order))
+            w->records[kept++] = w->records[i];
+    }
+    w->n_records = kept;
+}
+
+static void removal(struct call *c)
+{
+    drop_records(c->world, c->text);
+}
+
+static void told_removed(struct call *c)
+{
+    ((void (*)(void *, const struct err *))c->fn)(c->arg, &c->err);
+}
+
+void publication_clean(struct publication *p, void (*done)(void *arg, const struct err *err),
+                       void *arg)
+{
+    struct call *c = world_call(p->world, 3, removal, told_removed, (void (*)(void))done, arg);
+    str_copy(c->text, sizeof(c->text), p->order);
+    publication_free(p);
+}
+
+void publication_free(struct publication *p)
+{
+    if (!p)
+        return;
+    world_call_cancel(p->call);
+    free(p);
+}
+
+void publisher_recover(struct publisher *pub, const char *const *keep, size_t n)
+{
+    struct world *w = pub->world;
+    size_t kept = 0;
+    for (size_t i = 0; i < w->n_records; i++) {
+        bool stays = false;
+        for (size_t k = 0; k < n; k++)
+            stays |= str_eq(w->records[i].order, keep[k]);
+        if (stays)
+            w->records[kept++] = w->records[i];
+    }
+    w->n_records = kept;
+}
+
+/* ---- looks ---- */
+
+static void told_look(struct call *c)
+{
+    if (c->site->look_fails)
+        err_set(&c->err, ERR_BLOCKED, "_acme-challenge has no CNAME");
+    ((void (*)(void *, const char *, const struct err *))c->fn)(c->arg, "", &c->err);
+}
+
+struct publish_look *
+publish_look_start(struct publisher *p, const struct conf_cert *cert, const struct conf_name *name,
+                   void (*done)(void *arg, const char *text, const struct err *err), void *arg)
+{
+    struct call *c = world_call(p->world, 2, NULL, told_look, (void (*)(void))done, arg);
+    (void)name;
+    c->site = world_site(p->world, cert->name);
+    return (struct publish_look *)c;
+}
+
+void publish_look_cancel(struct publish_look *l)
+{
+    world_call_cancel((struct call *)l);
+}
+
+/* ---- probes: a leaf is its fingerprint ---- */
+
+static void told_probe(struct call *c)
+{
+    struct world *w = c->world;
+    const char *now = w->served ? w->served : w->sites[0].fingerprint;
+    struct probe_result r[2] = {{.leaf = w->served_after ? "former" : now}};
+    w->served_after -= w->served_after > 0;
+    err_set(&r[1].err, ERR_TRANSIENT, "connection refused");
+    ((probe_done_fn *)c->fn)(c->arg, r, 2, &c->err);
+}
+
+struct probe *probe_start(struct http *h, const char *connect, const char *sni, int64_t timeout_ms,
+                          probe_done_fn *done, void *arg)
+{
+    (void)h;
+    (void)connect;
+    (void)sni;
+    (void)timeout_ms;
+    return (struct probe *)world_call(world_now, 10, NULL, told_probe, (void (*)(void))done, arg);
+}
+
+void probe_cancel(struct probe *p)
+{
+    world_call_cancel((struct call *)p);
+}
+
+const char *dns_addr_text(const struct dns_addr *a, char *buf, size_t size)
+{
+    (void)a;
+    snprintf(buf, size, "192.0.2.1:443");
+    return buf;
+}
+
+int cert_pem_fingerprint(const char *pem, size_t n, char out[SHA256_HEX], struct err *e)
+{
+    (void)n;
+    (void)e;
+    str_copy(out, SHA256_HEX, pem);
+    return 0;
+}
+
+struct cert_chain *cert_chain_read(const char *pem, size_t n, struct cert_cache *cache,
+                                   struct err *e)
+{
+    static char serial[] = "0bad";
+    static const struct cert_info info = {.serial = serial, .not_after_ms = WORLD_T0};
+    struct cert_chain *c = xnew(struct cert_chain);
+    (void)pem;
+    (void)n;
+    (void)cache;
+    (void)e;
+    c->n = 1;
+    c->certs[0] = &info;
+    return c;
+}
+
+void cert_chain_free(struct cert_chain *c)
+{
+    free(c);
+}
