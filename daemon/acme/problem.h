@@ -10,7 +10,8 @@
 
 #include "base/err.h"
 #include "base/json.h"
-#include "io/http.h"
+
+struct http_reply;
 
 enum acme_where {
     ACME_AT_DIRECTORY,

@@ -53,6 +53,7 @@ struct fake {
     int reads_to_ready;       /* order reads after the answers: 0 */
     int reads_to_valid;       /* order reads after finalize: 1 */
     bool no_wildcard_flag, no_authzs;
+    const char *lost_account; /* what is signed with it gets accountDoesNotExist */
     const char *names[NAMES]; /* of the orders; NULL-terminated */
     int64_t latency_ms;       /* 10 */
 

@@ -287,9 +287,12 @@ static bool read_jws(struct fake *f, const struct http_request *r, struct answer
         violation(f, "accept", r->url);
     if (!str_eq(q->url, r->url))
         violation(f, "signed for another URL", q->url);
-    if (map_remove(f->nonces, q->nonce))
+    if (!map_remove(f->nonces, q->nonce))
+        problem(a, 400, "badNonce", "unknown nonce");
+    else if (f->lost_account && str_eq(q->kid, f->lost_account))
+        problem(a, 400, "accountDoesNotExist", "no such account");
+    else
         return true;
-    problem(a, 400, "badNonce", "unknown nonce");
     return false;
 }
 

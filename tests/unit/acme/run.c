@@ -27,7 +27,7 @@ static bool heard(struct run *r, enum moment m)
 {
     if (r->freed || r->done)
         r->late++;
-    if (r->free_at != m)
+    if (r->free_at != m || r->free_skip-- > 0)
         return true;
     run_free_order(r);
     return false;

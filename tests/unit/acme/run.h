@@ -12,7 +12,8 @@ struct run {
     struct acme *acme;
     struct conf *conf;
     struct acme_order *order;
-    enum moment free_at; /* free the order in that callback */
+    enum moment free_at; /* free the order in that callback ... */
+    int free_skip;       /* ... not before it was called so often */
     bool idle;           /* do not go on by oneself */
     int64_t publish_ms;  /* time until the records are there */
     struct timer publish;

@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: ISC */
+#include "acme/doc.h"
+#include "acme/download.h"
+#include "base/buf.h"
+#include "base/mem.h"
+#include "base/str.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static void test_url(void **state)
+{
+    char long_[ACME_URL_MAX + 2];
+
+    (void)state;
+    assert_true(acme_url_ok("https://ca.test/v1/pki/acme/x=="));
+    assert_true(acme_url_ok("https://[::1]:14000/a?b&c#d"));
+    assert_false(acme_url_ok(NULL));
+    assert_false(acme_url_ok(""));
+    assert_false(acme_url_ok("https://"));
+    assert_false(acme_url_ok("http://ca.test/"));
+    assert_false(acme_url_ok("file:///etc/passwd"));
+    assert_false(acme_url_ok("https://ca.test/ x"));
+    assert_false(acme_url_ok("https://ca.test/\r\nX: y"));
+    assert_false(acme_url_ok("https://ca.test/\"x"));
+    assert_false(acme_url_ok("https://ca.test/\xc3\xa4"));
+    memset(long_, 'a', sizeof(long_));
+    memcpy(long_, "https://", 8);
+    long_[ACME_URL_MAX] = '\0';
+    assert_true(acme_url_ok(long_));
+    long_[ACME_URL_MAX] = 'a';
+    long_[ACME_URL_MAX + 1] = '\0';
+    assert_false(acme_url_ok(long_));
+}
+
+#define URLS                                                                                       \
+    "\"newNonce\":\"https://c/n\",\"newAccount\":\"https://c/a\",\"newOrder\":\"https://c/o\""
+
+static int read_dir(struct directory_doc *d, const char *text)
+{
+    struct err e = ERR_INIT;
+    int rc = directory_doc_read(d, text, strlen(text), &e);
+
+    assert_int_equal(rc < 0, e.cls == ERR_PEER);
+    return rc;
+}
+
+static void test_directory(void **state)
+{
+    struct directory_doc d;
+
+    (void)state;
+    assert_int_equal(read_dir(&d, "{" URLS "}"), 0);
+    assert_string_equal(d.renewal_info, "");
+    assert_string_equal(d.terms, "");
+    assert_false(d.eab_required);
+    assert_int_equal(d.n_profiles, 0);
+    directory_doc_done(&d);
+
+    assert_int_equal(
+        read_dir(&d,
+                 "{" URLS ",\"renewalInfo\":\"https:\\/\\/c/ari//\",\"x\":{},"
+                 "\"meta\":{\"termsOfService\":\"https://c/t\",\"profiles\":"
+                 "{\"a\":\"x\",\"b c\":1,\"\":2,\"d\":null},\"externalAccountRequired\":true}}"),
+        0);
+    assert_string_equal(d.renewal_info, "https://c/ari");
+    assert_string_equal(d.terms, "https://c/t");
+    assert_true(d.eab_required);
+    assert_int_equal(d.n_profiles, 2);
+    assert_true(directory_doc_has_profile(&d, "a"));
+    assert_true(directory_doc_has_profile(&d, "d"));
+    assert_false(directory_doc_has_profile(&d, "b"));
+    directory_doc_done(&d);
+
+    assert_int_equal(read_dir(&d, "{" URLS ",\"renewalInfo\":\"ftp://c\",\"meta\":[]}"), 0);
+    assert_string_equal(d.renewal_info, "");
+    directory_doc_done(&d);
+    directory_doc_done(&d); /* of a zeroed one */
+
+    assert_int_equal(read_dir(&d, ""), -1);
+    assert_int_equal(read_dir(&d, "[]"), -1);
+    assert_int_equal(read_dir(&d, "{}"), -1);
+    assert_int_equal(read_dir(&d, "{\"newNonce\":1}"), -1);
+    assert_int_equal(read_dir(&d, "{\"newNonce\":\"https://c/n\",\"newAccount\":\"https://c/a\"}"),
+                     -1);
+    assert_null(d.new_nonce);
+}
+
+#define ID(name) "{\"type\":\"dns\",\"value\":\"" name "\"}"
+
+static int read_order(struct order_doc *d, const char *text)
+{
+    struct err e = ERR_INIT;
+
+    return order_doc_read(d, text, strlen(text), &e);
+}
+
+static void test_order(void **state)
+{
+    struct order_doc d;
+
+    (void)state;
+    assert_int_equal(
+        read_order(&d,
+                   "{\"status\":\"pending\",\"id\":\"x\",\"identifiers\":[" ID("b.example") "," ID(
+                       "*.A.example") "],\"authorizations\":[\"https://c/1\",\"https://c/2\"],"
+                                      "\"finalize\":\"https://c/f\",\"notBefore\":\"x\"}"),
+        0);
+    assert_int_equal(d.status, ORDER_PENDING);
+    assert_int_equal(d.n_names, 2);
+    assert_string_equal(d.names[0], "*.a.example");
+    assert_string_equal(d.names[1], "b.example");
+    assert_int_equal(d.n_authzs, 2);
+    assert_string_equal(d.certificate, "");
+    assert_false(d.has_error);
+    order_doc_done(&d);
+
+    assert_int_equal(
+        read_order(&d, "{\"status\":\"invalid\",\"identifiers\":[" ID("a") "],\"error\":{}}"), 0);
+    assert_true(d.has_error);
+    assert_int_equal(d.error.cls, ERR_TRANSIENT);
+    order_doc_done(&d);
+
+    assert_int_equal(read_order(&d, "{\"status\":\"ready\",\"identifiers\":[" ID("a") "]}"), -1);
+    assert_int_equal(read_order(&d, "{\"status\":\"valid\",\"identifiers\":[]}"), -1);
+    assert_int_equal(read_order(&d, "{\"status\":\"valid\"}"), -1);
+    assert_int_equal(read_order(&d, "{\"identifiers\":[" ID("a") "]}"), -1);
+    assert_int_equal(read_order(&d, "{\"status\":\"valid\",\"identifiers\":[{\"type\":\"ip\","
+                                    "\"value\":\"1.2.3.4\"}]}"),
+                     -1);
+    assert_int_equal(read_order(&d, "{\"status\":\"valid\",\"identifiers\":[" ID("a b") "]}"), -1);
+    assert_int_equal(read_order(&d, "{\"status\":\"valid\",\"identifiers\":[" ID(
+                                        "a") "],"
+                                             "\"certificate\":\"http://c/\"}"),
+                     -1);
+    assert_int_equal(
+        read_order(&d, "{\"status\":\"valid\",\"identifiers\":[" ID("a") "],"
+                                                                         "\"authorizations\":[1]}"),
+        -1);
+    assert_null(d.names);
+}
+
+static int read_authz(struct authz_doc *d, const char *text)
+{
+    struct err e = ERR_INIT;
+
+    return authz_doc_read(d, text, strlen(text), &e);
+}
+
+static void test_authz(void **state)
+{
+    struct authz_doc d;
+
+    (void)state;
+    assert_int_equal(
+        read_authz(&d, "{\"status\":\"pending\",\"identifier\":" ID(
+                           "A.example") ",\"wildcard\":true,\"challenges\":[{\"type\":\"dns-01\","
+                                        "\"url\":\"https://c/1\","
+                                        "\"token\":\"0123456789abcdef\",\"status\":\"processing\"},"
+                                        "{\"type\":\"dns-01\",\"url\":\"https://c/"
+                                        "2\",\"token\":\"0123456789abcdeg\"}]}"),
+        0);
+    assert_string_equal(d.identifier, "a.example");
+    assert_true(d.wildcard);
+    assert_string_equal(d.url, "https://c/1");
+    assert_string_equal(d.token, "0123456789abcdef");
+    assert_int_equal(d.challenge, CHALLENGE_PROCESSING);
+    authz_doc_done(&d);
+
+    assert_int_equal(
+        read_authz(&d, "{\"status\":\"pending\",\"identifier\":" ID("*.a.example") "}"), 0);
+    assert_string_equal(d.identifier, "a.example");
+    assert_true(d.wildcard);
+    assert_string_equal(d.url, "");
+    authz_doc_done(&d);
+
+    /* tokens: too short, too long, out of the alphabet */
+    static const char *const bad[] = {"0123456789abcde", "0123456789abcde=", "0123456789abcd.f",
+                                      ""};
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        CLEANUP_FREE char *text =
+            xasprintf("{\"status\":\"pending\",\"identifier\":" ID(
+                          "a") ",\"challenges\":[{\"type\":"
+                               "\"dns-01\",\"url\":\"https://c/1\",\"token\":\"%s\"}]}",
+                      bad[i]);
+        assert_int_equal(read_authz(&d, text), 0);
+        assert_string_equal(d.url, "");
+        assert_string_equal(d.offered, "dns-01");
+        authz_doc_done(&d);
+    }
+    assert_int_equal(read_authz(&d, "{\"status\":\"pending\",\"identifier\":" ID("-") "}"), -1);
+    assert_int_equal(read_authz(&d, "{\"status\":\"pending\"}"), -1);
+    assert_int_equal(read_authz(&d, "{\"status\":\"odd\",\"identifier\":" ID("a") "}"), -1);
+    assert_int_equal(read_authz(&d, "{\"status\":\"valid\"}"), 0);
+    authz_doc_done(&d);
+}
+
+static void test_many_challenge_types(void **state)
+{
+    struct buf b CLEANUP_BUF = {0};
+    struct authz_doc d;
+
+    (void)state;
+    buf_init(&b, 1 << 20);
+    buf_puts(&b, "{\"status\":\"pending\",\"identifier\":" ID("a") ",\"challenges\":[");
+    for (int i = 0; i < 1000; i++)
+        buf_putf(&b, "{\"type\":\"type-%d\\u0007\"},", i);
+    buf_puts(&b, "[]]}");
+    assert_int_equal(read_authz(&d, buf_str(&b)), 0);
+    assert_true(strlen(d.offered) < sizeof(d.offered));
+    assert_null(strchr(d.offered, '\a'));
+    authz_doc_done(&d);
+}
+
+static void test_chain_text(void **state)
+{
+    struct err e = ERR_INIT;
+#define CHECK(s) chain_text_check(s, sizeof(s) - 1, &e)
+
+    (void)state;
+    assert_int_equal(CHECK("-----BEGIN CERTIFICATE-----\n"), 0);
+    assert_int_equal(CHECK("text before\n-----BEGIN CERTIFICATE-----\n"), 0);
+    assert_int_equal(CHECK(""), -1);
+    assert_int_equal(CHECK("-----BEGIN "), -1);
+    assert_int_equal(CHECK("-----BEGIN CERTIFICATE"), -1);
+    assert_int_equal(CHECK("-----BEGIN CERTIFICATE-----\n-----BEGIN EC PRIVATE KEY-----\n"), -1);
+    assert_int_equal(CHECK("-----BEGIN CERTIFICATE-----\n\0-----"), -1);
+    assert_int_equal(CHECK("-----BEGIN CERTIFICATE REQUEST-----\n"), -1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_url),
+        cmocka_unit_test(test_directory),
+        cmocka_unit_test(test_order),
+        cmocka_unit_test(test_authz),
+        cmocka_unit_test(test_many_challenge_types),
+        cmocka_unit_test(test_chain_text),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
