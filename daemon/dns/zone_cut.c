@@ -24,8 +24,7 @@
 #include <stdlib.h>
 
 #define RCODE_NXDOMAIN 3
-#define SILENT_MAX 4u /* time-outs in a row, then the zone's servers are held to be out of reach   \
-                       */
+#define SILENT_MAX 4u /* time-outs, then the zone is held to be out of reach */
 
 struct cuts {
     struct loop *loop;
