@@ -13,6 +13,9 @@
 #define TEXT_MAX 700
 
 static void add(struct diag *d, struct conf_where at, bool warning, const char *fmt, va_list ap)
+    __attribute__((format(printf, 4, 0)));
+
+static void add(struct diag *d, struct conf_where at, bool warning, const char *fmt, va_list ap)
 {
     struct buf text, clean;
 

@@ -122,6 +122,8 @@ static void fill_resolvers(struct reader *r, struct conf_dns_zone *global)
     const char *path = r->plugins ? r->plugins->resolv_conf : NULL;
     struct err e = ERR_INIT;
 
+    if (r->text)
+        return;
     if (!path)
         path = "/etc/resolv.conf";
     if (global->resolvers.n || !resolv_read(path, r->arena, &global->resolvers, &e))

@@ -42,7 +42,7 @@ static struct source *source_add(struct reader *r, const char *file, bool keep)
 static int read_file(struct reader *r, struct source *src, struct map *seen)
 {
     struct conf_where at = {.file = src->file, .line = 1, .column = 1};
-    CLEANUP_BUF struct buf text;
+    CLEANUP_BUF struct buf text = {0};
     struct err e = ERR_INIT;
     struct stat st;
     const char *id;
@@ -125,6 +125,15 @@ static void read_one(struct reader *r, const struct node *v, struct map *seen)
     add_matches(r, v, &in, seen);
 }
 
+static int read_text(struct reader *r, struct source *src)
+{
+    src->private = true;
+    if (tree_parse(r->trees, src->file, buf_str(r->text), r->text->len, &r->diag, &src->root))
+        return -1;
+    tops_read(r, src, src->root);
+    return 0;
+}
+
 int include_read(struct reader *r, const char *file)
 {
     struct map *seen = map_new();
@@ -133,8 +142,8 @@ int include_read(struct reader *r, const char *file)
     size_t n = 0;
     int rc;
 
-    rc = read_file(r, top, seen);
-    if (top->include) {
+    rc = r->text ? read_text(r, top) : read_file(r, top, seen);
+    if (top->include && !r->text) {
         const struct node *const *items = value_items(top->include, &one, &n);
 
         for (size_t i = 0; i < n; i++)

@@ -133,7 +133,8 @@ static void read_certificates(struct reader *r, struct source *src)
         src->bad = true;
         diag_demote(&r->diag, before);
         forget(&r->certs, r->cert_names, certs);
-        keep_definitions(r, src); /* what its old certificates need and its new text no longer has */
+        keep_definitions(r,
+                         src); /* what its old certificates need and its new text no longer has */
     }
     keep_certs(r, src);
 }
@@ -221,24 +222,44 @@ static void reader_done(struct reader *r)
     diag_free(&r->diag);
 }
 
-struct conf *conf_load(const char *file, const struct conf_plugins *plugins,
-                       const struct conf *previous, struct conf_messages *ret)
+static struct conf *load(struct reader *r, const char *file, struct conf_messages *ret)
 {
-    struct reader r = {.plugins = plugins, .previous = previous};
     struct conf *c;
     bool bad;
 
-    reader_init(&r);
-    read_all(&r, file);
-    finish_lists(&r);
-    c = r.conf;
-    bad = r.diag.errors > 0;
-    diag_finish(&r.diag, ret);
-    reader_done(&r);
+    reader_init(r);
+    read_all(r, file);
+    finish_lists(r);
+    c = r->conf;
+    bad = r->diag.errors > 0;
+    diag_finish(&r->diag, ret);
+    reader_done(r);
     if (bad) {
         conf_unref(c);
         return NULL;
     }
     conf_seal(c);
+    return c;
+}
+
+struct conf *conf_load(const char *file, const struct conf_plugins *plugins,
+                       const struct conf *previous, struct conf_messages *ret)
+{
+    struct reader r = {.plugins = plugins, .previous = previous};
+
+    return load(&r, file, ret);
+}
+
+struct conf *conf_load_text(const char *name, const char *text, size_t n,
+                            const struct conf_plugins *plugins, struct conf_messages *ret)
+{
+    struct buf b;
+    struct reader r = {.plugins = plugins, .text = &b};
+    struct conf *c;
+
+    buf_init_secret(&b, n);
+    buf_put(&b, text, n);
+    c = load(&r, name, ret);
+    buf_free(&b);
     return c;
 }

@@ -58,6 +58,14 @@ struct conf_plugins {
 struct conf *conf_load(const char *file, const struct conf_plugins *plugins,
                        const struct conf *previous, struct conf_messages *ret);
 
+/*
+ * The same of a text in memory, by itself: no other file is opened and no program run. Includes are
+ * not followed, secrets and ca_file not fetched, users and plugins' owners not looked up. For
+ * fuzzers, tests and editors. `name` is what messages call it.
+ */
+struct conf *conf_load_text(const char *name, const char *text, size_t n,
+                            const struct conf_plugins *plugins, struct conf_messages *ret);
+
 /* YAML of the configuration as understood, secrets masked (renewd -T). The caller frees. */
 char *conf_dump(const struct conf *c);
 struct json;

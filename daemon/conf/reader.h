@@ -11,6 +11,7 @@
 #ifndef RENEWD_CONF_READER_H
 #define RENEWD_CONF_READER_H
 
+#include "base/buf.h"
 #include "base/map.h"
 #include "conf/arena.h"
 #include "conf/conf.h"
@@ -57,6 +58,7 @@ struct reader {
     struct conf *conf;
     const struct conf_plugins *plugins;
     const struct conf *previous;
+    const struct buf *text; /* conf_load_text: nothing else is read */
 
     struct source **sources; /* [0] is the main file */
     size_t n_sources;

@@ -26,7 +26,7 @@ static char *server_of(struct arena *a, char *line)
 
 int resolv_read(const char *path, struct arena *a, struct conf_strs *ret, struct err *e)
 {
-    CLEANUP_BUF struct buf b;
+    CLEANUP_BUF struct buf b = {0};
     struct conf_strs s = {.v = arena_alloc(a, RESOLVERS_MAX, sizeof *s.v)};
     struct stat st;
 

@@ -29,6 +29,8 @@ static const char *variable(const char *name)
 static int take(struct reader *r, const char *key, const struct node *v, const char *p, size_t n,
                 struct conf_secret *s)
 {
+    if (r->text) /* nothing was fetched */
+        return 0;
     if (n && p[n - 1] == '\n')
         n--;
     if (!n)
@@ -53,10 +55,12 @@ static int check_private(struct reader *r, const char *key, const struct node *v
 static int read_secret_file(struct reader *r, const char *key, const struct node *v,
                             const char *path, bool check, struct conf_secret *s)
 {
-    CLEANUP_BUF struct buf b;
+    CLEANUP_BUF struct buf b = {0};
     struct err e = ERR_INIT;
     struct stat st;
 
+    if (r->text)
+        return 0;
     buf_init_secret(&b, SECRET_MAX);
     if (file_read_at(AT_FDCWD, path, true, &b, &st, &e))
         return READ_ERROR(r, v, "%s: %s", key, e.detail);
@@ -85,12 +89,12 @@ static int from_env(struct reader *r, const char *key, const struct node *v, str
     s->kind = CONF_SECRET_ENV;
     s->source = arena_strdup(r->arena, name);
     value = variable(name);
-    if (!value)
+    if (!value && !r->text)
         return READ_ERROR(r, v,
                           "%s: there is no variable %s in the environment of renewd (a systemd "
                           "service inherits none: Environment= or EnvironmentFile=)",
                           key, name);
-    return take(r, key, v, value, strlen(value), s);
+    return take(r, key, v, value, value ? strlen(value) : 0, s);
 }
 
 static int from_credential(struct reader *r, const char *key, const struct node *v,
@@ -104,18 +108,19 @@ static int from_credential(struct reader *r, const char *key, const struct node 
         return READ_ERROR(r, v, "%s: %s is no name of a credential", key, name);
     s->kind = CONF_SECRET_CREDENTIAL;
     s->source = arena_strdup(r->arena, name);
-    if (!dir)
+    if (!dir && !r->text)
         return READ_ERROR(r, v,
                           "%s: systemd handed over no credentials: add LoadCredential=%s:PATH "
                           "to the service",
                           key, name);
-    return read_secret_file(r, key, v, arena_printf(r->trees, "%s/%s", dir, name), false, s);
+    return read_secret_file(r, key, v, arena_printf(r->trees, "%s/%s", dir ? dir : "", name), false,
+                            s);
 }
 
 static int from_command(struct reader *r, const char *key, const struct node *v,
                         struct conf_secret *s)
 {
-    CLEANUP_BUF struct buf out;
+    CLEANUP_BUF struct buf out = {0};
     struct err e = ERR_INIT;
     char **argv;
 
@@ -125,7 +130,7 @@ static int from_command(struct reader *r, const char *key, const struct node *v,
         return -1;
     argv = arena_alloc(r->trees, s->argv.n + 1, sizeof *argv);
     memcpy(argv, s->argv.v, s->argv.n * sizeof *argv);
-    if (command_run(argv, COMMAND_MS, &out, &e))
+    if (!r->text && command_run(argv, COMMAND_MS, &out, &e))
         return READ_ERROR(r, v, "%s: the command %s failed: %s", key, argv[0], e.detail);
     return take(r, key, v, buf_str(&out), out.len, s);
 }

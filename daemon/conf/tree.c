@@ -203,7 +203,7 @@ static int count(struct builder *b, uint64_t weight, yaml_mark_t mark)
 static void push(struct builder *b, const struct node *n)
 {
     if (b->n == b->cap) {
-        b->cap = b->cap ? b->cap * 2 : 256;
+        b->cap *= 2;
         b->items = xrealloc_array(b->items, b->cap, sizeof *b->items);
     }
     b->items[b->n++] = n;
@@ -482,6 +482,8 @@ int tree_parse(struct arena *a, const char *file, const char *text, size_t n, st
     if (!yaml_parser_initialize(&p))
         abort();
     b.anchors = map_new();
+    b.cap = 64;
+    b.items = xcalloc(b.cap, sizeof *b.items);
     yaml_parser_set_encoding(&p, YAML_UTF8_ENCODING);
     yaml_parser_set_input_string(&p, (const unsigned char *)text, n);
     rc = run(&b, &p);

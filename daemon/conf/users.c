@@ -25,7 +25,7 @@ static int find(struct reader *r, char kind, const char *name)
     const char *seen;
     bool found;
 
-    if (is_number(name))
+    if (is_number(name) || r->text)
         return 0;
     key = arena_printf(r->trees, "%c:%s", kind, name);
     seen = map_get(r->users, key);
