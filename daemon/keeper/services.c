@@ -1,0 +1,473 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A request is answered at once, or becomes a task (RSA keys, steps, workers):
+ *
+ *     request -> task -> answered, freed
+ *                  `---> cancelled by the engine, or the engine is gone: killed, freed, no answer
+ */
+#include "keeper/services.h"
+#include "base/list.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "keeper/accounts.h"
+#include "keeper/certs.h"
+#include "keeper/keygen.h"
+#include "keeper/live.h"
+#include "keeper/pending.h"
+#include "keeper/sign.h"
+#include "keeper/steps.h"
+#include "keeper/workers.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#define TASKS_MAX 100000u /* of an engine gone wild */
+
+struct services {
+    struct services_env env;
+    struct conf *conf;
+    struct accounts *accounts;
+    struct pendings *pendings;
+    struct cert_cache *cache;
+    struct steps *steps;
+    struct workers *workers;
+    struct list tasks;
+    unsigned n_tasks;
+};
+
+struct task {
+    struct list node;
+    struct services *services;
+    uint32_t id;
+    struct step_run *step;
+    struct keygen *keygen;
+    char *provider; /* a worker that starts */
+    struct conf *conf;
+    const struct conf_cert *cert;
+    const char *what; /* for the log: deployment of the step */
+};
+
+struct services *services_new(const struct services_env *env)
+{
+    struct services *s = xnew(struct services);
+    s->env = *env;
+    s->accounts = accounts_new(env->dir);
+    s->pendings = pendings_new(env->dir);
+    s->cache = cert_cache_new();
+    s->steps =
+        steps_new(&(struct steps_env){.loop = env->loop, .dir = env->dir, .systemd = env->systemd});
+    s->workers = workers_new(&(struct workers_env){
+        .loop = env->loop, .log = env->log, .program = env->programs->worker});
+    list_init(&s->tasks);
+    return s;
+}
+
+void services_configure(struct services *s, struct conf *c)
+{
+    conf_ref(c);
+    conf_unref(s->conf);
+    s->conf = c;
+}
+
+/* ---- tasks ---- */
+
+static struct task *task_new(struct services *s, uint32_t id)
+{
+    struct task *t = xnew(struct task);
+    t->services = s;
+    t->id = id;
+    t->conf = conf_ref(s->conf);
+    list_append(&s->tasks, &t->node);
+    s->n_tasks++;
+    return t;
+}
+
+/* What it waits for must have ended or been cancelled. */
+static void task_free(struct task *t)
+{
+    list_remove(&t->node);
+    t->services->n_tasks--;
+    conf_unref(t->conf);
+    free(t->provider);
+    free(t);
+}
+
+static void task_cancel(struct task *t)
+{
+    CLEANUP_FREE char *provider = t->provider;
+    struct services *s = t->services;
+    if (t->step)
+        step_cancel(t->step);
+    keygen_cancel(t->keygen);
+    t->provider = NULL;
+    if (provider)
+        workers_kill(s->workers, provider); /* its callback frees the task */
+    else
+        task_free(t);
+}
+
+static struct task *task_find(struct services *s, uint32_t id)
+{
+    list_each(it, &s->tasks)
+    {
+        struct task *t = list_item(it, struct task, node);
+        if (t->id == id)
+            return t;
+    }
+    return NULL;
+}
+
+/* ---- answers ---- */
+
+static void answer(struct services *s, enum keeper_msg_type type, uint32_t id, const void *msg)
+{
+    s->env.answer(s->env.arg, type, id, msg, -1);
+}
+
+static int refuse(struct services *s, uint32_t id, const struct err *e)
+{
+    answer(s, KEEPER_MSG_FAILED, id, &(struct keeper_msg_failed){.err = *e});
+    return 0;
+}
+
+static struct certs_env certs_env(const struct services *s)
+{
+    return (struct certs_env){.conf = s->conf,
+                              .dir = s->env.dir,
+                              .pendings = s->pendings,
+                              .cache = s->cache,
+                              .clock = loop_clock(s->env.loop)};
+}
+
+static int find_cert(struct services *s, const char *name, const struct conf_cert **ret,
+                     struct err *e)
+{
+    *ret = conf_find_cert(s->conf, name);
+    return *ret ? 0 : err_set(e, ERR_BUG, "the configuration has no certificate \"%s\"", name);
+}
+
+static int find_ca(struct services *s, const char *name, const struct conf_ca **ret, struct err *e)
+{
+    *ret = conf_find_ca(s->conf, name);
+    return *ret ? 0 : err_set(e, ERR_BUG, "the configuration has no CA \"%s\"", name);
+}
+
+/* ---- signatures and accounts ---- */
+
+static int do_sign(struct services *s, uint32_t id, const union keeper_msg *m)
+{
+    CLEANUP_BUF struct buf jws;
+    struct err e = ERR_INIT;
+    struct sign_env env = {
+        .conf = s->conf, .dir = s->env.dir, .accounts = s->accounts, .pendings = s->pendings};
+    buf_init(&jws, KEEPER_MSG_JWS_MAX);
+    if (sign_request(&env, &m->sign, &jws, &e))
+        return refuse(s, id, &e);
+    answer(s, KEEPER_MSG_SIGNED, id, &(struct keeper_msg_signed){{jws.data, jws.len}});
+    return 0;
+}
+
+static void tell_account(struct services *s, uint32_t id, struct account *a)
+{
+    struct keeper_msg_account_is m = {.url = a->url,
+                                      .thumbprint = a->key ? pkey_thumbprint(a->key) : ""};
+    answer(s, KEEPER_MSG_ACCOUNT_IS, id, &m);
+}
+
+static int do_account(struct services *s, uint32_t id, const union keeper_msg *m)
+{
+    struct err e = ERR_INIT;
+    const struct conf_ca *ca;
+    struct account *a;
+    if (find_ca(s, m->account.ca, &ca, &e) || !(a = accounts_get(s->accounts, ca, &e)))
+        return refuse(s, id, &e);
+    tell_account(s, id, a);
+    return 0;
+}
+
+static int do_set_account(struct services *s, uint32_t id, const union keeper_msg *m)
+{
+    struct err e = ERR_INIT;
+    const struct conf_ca *ca;
+    struct account *a;
+    if (find_ca(s, m->set_account.ca, &ca, &e) ||
+        (m->set_account.url[0] && sign_check_url(m->set_account.url, &e)) ||
+        !(a = accounts_get(s->accounts, ca, &e)))
+        return refuse(s, id, &e);
+    if (!a->key) {
+        err_set(&e, ERR_BUG, "CA %s has no account key yet", ca->name);
+        return refuse(s, id, &e);
+    }
+    if (accounts_set_url(s->accounts, a, ca, m->set_account.url, &e))
+        return refuse(s, id, &e);
+    tell_account(s, id, a);
+    return 0;
+}
+
+/* ---- keys and certificates ---- */
+
+static void key_made(void *arg, struct pkey *key, const struct err *err)
+{
+    struct task *t = arg;
+    struct services *s = t->services;
+    struct err e = *err;
+    struct certs_env env = certs_env(s);
+    t->keygen = NULL;
+    if (!key || certs_prepared(&env, t->cert, key, &e))
+        refuse(s, t->id, &e);
+    else
+        answer(s, KEEPER_MSG_DONE, t->id, NULL);
+    pkey_free(key);
+    task_free(t);
+}
+
+static int do_prepare(struct services *s, uint32_t id, const union keeper_msg *m)
+{
+    struct certs_env env = certs_env(s);
+    struct err e = ERR_INIT;
+    const struct conf_cert *cert;
+    bool generate;
+    if (find_cert(s, m->prepare.cert, &cert, &e) ||
+        certs_prepare(&env, cert, m->prepare.fresh, &generate, &e))
+        return refuse(s, id, &e);
+    if (!generate) {
+        answer(s, KEEPER_MSG_DONE, id, NULL);
+        return 0;
+    }
+    struct task *t = task_new(s, id);
+    t->cert = cert;
+    t->keygen =
+        keygen_start(s->env.loop, s->env.programs->self, (enum key_type)cert->key, key_made, t, &e);
+    if (t->keygen)
+        return 0;
+    task_free(t);
+    return refuse(s, id, &e);
+}
+
+static void tell_installed(struct services *s, uint32_t id, const struct conf_cert *cert,
+                           struct live *l, bool leaf)
+{
+    struct keeper_msg_installed_is m = certs_tell(s->conf, cert, l, leaf);
+    answer(s, KEEPER_MSG_INSTALLED_IS, id, &m);
+    live_done(l);
+}
+
+static int do_install(struct services *s, uint32_t id, const union keeper_msg *m)
+{
+    struct certs_env env = certs_env(s);
+    struct err e = ERR_INIT;
+    struct live l;
+    bool changed;
+    char time[32];
+    if (certs_install(&env, &m->install, &l, &changed, &e))
+        return refuse(s, id, &e);
+    if (changed)
+        log_info((&(struct log_ctx){s->env.log, m->install.cert}),
+                 "installed a certificate of %s, valid until %s",
+                 l.issuer[0] ? l.issuer : m->install.ca,
+                 str_from_time(l.not_after_ms, time, sizeof(time)));
+    tell_installed(s, id, conf_find_cert(s->conf, m->install.cert), &l, true);
+    return 0;
+}
+
+static int do_installed(struct services *s, uint32_t id, const union keeper_msg *m)
+{
+    struct err e = ERR_INIT;
+    const struct conf_cert *cert;
+    struct live l;
+    if (find_cert(s, m->installed.cert, &cert, &e) || live_read(s->env.dir, cert->name, &l, &e))
+        return refuse(s, id, &e);
+    tell_installed(s, id, cert, &l, true);
+    return 0;
+}
+
+/* What cannot be read counts as absent, so that it is ordered; the log says why. */
+static int do_list(struct services *s, uint32_t id, const union keeper_msg *m)
+{
+    size_t at = m->list.from, end = at + KEEPER_MSG_LIST_PORTION;
+    for (; at < end && at < s->conf->n_certs; at++) {
+        const struct conf_cert *cert = &s->conf->certs[at];
+        struct err e = ERR_INIT;
+        struct live l;
+        if (live_read(s->env.dir, cert->name, &l, &e)) {
+            log_error((&(struct log_ctx){s->env.log, cert->name}),
+                      "what is installed cannot be read: %s", e.detail);
+            answer(s, KEEPER_MSG_INSTALLED_IS, id,
+                   &(struct keeper_msg_installed_is){.cert = cert->name});
+            continue;
+        }
+        tell_installed(s, id, cert, &l, false);
+    }
+    struct keeper_msg_list_end last = {.next = at < s->conf->n_certs ? (uint32_t)at : 0};
+    answer(s, KEEPER_MSG_LIST_END, id, &last);
+    return 0;
+}
+
+/* ---- steps ---- */
+
+static void step_ended(void *arg, const char *text, const struct err *err)
+{
+    struct task *t = arg;
+    struct services *s = t->services;
+    struct keeper_msg_step_done m = {.text = text, .err = *err};
+    t->step = NULL;
+    if (err->cls != ERR_NONE)
+        log_warn((&(struct log_ctx){s->env.log, t->cert->name}), "deployment %s: %s", t->what,
+                 err->detail);
+    answer(s, KEEPER_MSG_STEP_DONE, t->id, &m);
+    task_free(t);
+}
+
+static const struct conf_step *find_step(const struct conf_cert *cert,
+                                         const struct keeper_msg_step *m, const char **ret_what)
+{
+    for (size_t i = 0; i < cert->n_deployments; i++) {
+        const struct conf_deployment *d = &cert->deployments[i];
+        if (str_eq(d->name, m->deployment) && m->step < d->n_steps) {
+            *ret_what = d->name;
+            return &d->steps[m->step];
+        }
+    }
+    return NULL;
+}
+
+/* All must have the deployment; several only where the step merges. */
+static const struct conf_step *check_step(struct services *s, const struct keeper_msg_step *m,
+                                          const struct conf_cert **certs, const char **ret_what,
+                                          struct err *e)
+{
+    const struct conf_step *step = NULL;
+    for (size_t i = 0; i < m->certs.n; i++) {
+        if (find_cert(s, m->certs.v[i], &certs[i], e))
+            return NULL;
+        const struct conf_step *its = find_step(certs[i], m, ret_what);
+        if (!its) {
+            err_set(e, ERR_BUG, "certificate %s has no step %u of deployment %s", certs[i]->name,
+                    m->step, m->deployment);
+            return NULL;
+        }
+        step = step ? step : its;
+    }
+    bool merges =
+        step && (step->kind == CONF_STEP_RELOAD || (step->kind == CONF_STEP_RUN && step->once));
+    if (m->certs.n == 0 || (m->certs.n > 1 && !merges)) {
+        err_set(e, ERR_BUG, "step %u of deployment %s is not for %zu certificates", m->step,
+                m->deployment, m->certs.n);
+        return NULL;
+    }
+    return step;
+}
+
+static int do_step(struct services *s, uint32_t id, const union keeper_msg *m)
+{
+    CLEANUP_FREE const struct conf_cert **certs = xcalloc(m->step.certs.n + 1, sizeof(*certs));
+    struct err e = ERR_INIT;
+    const char *what = "";
+    const struct conf_step *step = check_step(s, &m->step, certs, &what, &e);
+    if (!step)
+        return refuse(s, id, &e);
+    struct task *t = task_new(s, id);
+    t->cert = certs[0];
+    t->what = what;
+    t->step = step_start(s->steps, s->conf, step, certs, m->step.certs.n, step_ended, t);
+    return 0;
+}
+
+/* ---- workers ---- */
+
+static void worker_started(void *arg, int fd, const struct err *err)
+{
+    struct task *t = arg;
+    struct services *s = t->services;
+    bool wanted = t->provider != NULL;
+    if (!wanted && fd >= 0)
+        close(fd);
+    else if (wanted && fd >= 0)
+        s->env.answer(s->env.arg, KEEPER_MSG_WORKER_IS, t->id, NULL, fd);
+    else if (wanted)
+        refuse(s, t->id, err);
+    task_free(t);
+}
+
+static int do_worker(struct services *s, uint32_t id, const union keeper_msg *m)
+{
+    const struct conf_provider *p = conf_find_provider(s->conf, m->worker.provider);
+    struct err e = ERR_INIT;
+    if (!p) {
+        err_set(&e, ERR_BUG, "the configuration has no provider \"%s\"", m->worker.provider);
+        return refuse(s, id, &e);
+    }
+    struct task *t = task_new(s, id);
+    t->provider = xstrdup(p->name);
+    workers_start(s->workers, s->conf, p, worker_started, t);
+    return 0;
+}
+
+static int do_worker_kill(struct services *s, uint32_t id, const union keeper_msg *m)
+{
+    (void)id;
+    workers_kill(s->workers, m->worker.provider);
+    return 0;
+}
+
+static int do_cancel(struct services *s, uint32_t id, const union keeper_msg *m)
+{
+    struct task *t = task_find(s, id);
+    (void)m;
+    if (t)
+        task_cancel(t);
+    return 0;
+}
+
+/* ---- dispatch ---- */
+
+static const struct service {
+    enum keeper_msg_type type;
+    int (*run)(struct services *s, uint32_t id, const union keeper_msg *m);
+    bool answered;
+} table[] = {
+    {KEEPER_MSG_SIGN, do_sign, true},
+    {KEEPER_MSG_ACCOUNT, do_account, true},
+    {KEEPER_MSG_SET_ACCOUNT, do_set_account, true},
+    {KEEPER_MSG_PREPARE, do_prepare, true},
+    {KEEPER_MSG_INSTALL, do_install, true},
+    {KEEPER_MSG_INSTALLED, do_installed, true},
+    {KEEPER_MSG_LIST, do_list, true},
+    {KEEPER_MSG_STEP, do_step, true},
+    {KEEPER_MSG_WORKER, do_worker, true},
+    {KEEPER_MSG_WORKER_KILL, do_worker_kill, false},
+    {KEEPER_MSG_CANCEL, do_cancel, false},
+};
+
+int services_request(struct services *s, const struct frame_head *h, const union keeper_msg *m)
+{
+    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+        if (table[i].type != h->type)
+            continue;
+        if (table[i].answered && (h->id == 0 || s->n_tasks >= TASKS_MAX || task_find(s, h->id)))
+            return -1;
+        return table[i].run(s, h->id, m);
+    }
+    return -1;
+}
+
+void services_reset(struct services *s)
+{
+    while (!list_empty(&s->tasks))
+        task_cancel(list_item(s->tasks.next, struct task, node));
+    workers_reset(s->workers);
+}
+
+void services_free(struct services *s)
+{
+    if (!s)
+        return;
+    services_reset(s);
+    steps_free(s->steps);
+    workers_free(s->workers);
+    accounts_free(s->accounts);
+    pendings_free(s->pendings);
+    cert_cache_free(s->cache);
+    conf_unref(s->conf);
+    free(s);
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What the keeper does for the engine: each request of wire/keeper_msg.h, checked against the
+ * configuration and answered under its id. The engine is not trusted: nothing that it says may do
+ * more here than end in an error.
+ */
+#ifndef RENEWD_KEEPER_SERVICES_H
+#define RENEWD_KEEPER_SERVICES_H
+
+#include "base/log.h"
+#include "conf/conf.h"
+#include "keeper/programs.h"
+#include "keeper/statedir.h"
+#include "loop/loop.h"
+#include "wire/keeper_msg.h"
+
+struct services;
+
+struct services_env {
+    struct loop *loop;
+    const struct log *log;
+    const struct statedir *dir;
+    const struct programs *programs;
+    bool systemd;
+    /* An answer for the engine; takes fd. */
+    void (*answer)(void *arg, enum keeper_msg_type type, uint32_t id, const void *msg, int fd);
+    void *arg;
+};
+
+struct services *services_new(const struct services_env *env); /* env is copied */
+void services_free(struct services *s);
+/* The generation that requests mean from now on; takes a reference. */
+void services_configure(struct services *s, struct conf *c);
+/* Ends all that runs for an engine that is gone: no more answers. */
+void services_reset(struct services *s);
+/* -1: not a request, or one without an id or with one in use: the engine is to be ended. */
+int services_request(struct services *s, const struct frame_head *h, const union keeper_msg *m);
+
+#endif
