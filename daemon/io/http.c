@@ -112,10 +112,12 @@ static void run_done(void *arg)
     struct http_call *c = arg;
     struct http_header room[TRANSFER_FIELDS_MAX];
     struct http_reply reply;
+    bool good = c->err.cls == ERR_NONE;
 
     call_detach(c);
-    transfer_reply(&c->transfer, c->status, room, &reply);
-    c->done(c->arg, c->err.cls == ERR_NONE ? &reply : NULL, &c->err);
+    if (good)
+        transfer_reply(&c->transfer, c->status, room, &reply);
+    c->done(c->arg, good ? &reply : NULL, &c->err);
     transfer_done(&c->transfer);
     free(c);
 }

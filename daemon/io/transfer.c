@@ -111,20 +111,22 @@ static int read_host(struct transfer *t, CURLU *u, struct err *e)
 
 static int read_url(struct transfer *t, CURLU *u, const char *url, struct err *e)
 {
-    char *scheme = NULL, *user = NULL;
+    char *scheme = NULL, *user = NULL, *zone = NULL;
     int r = 0;
 
     if (curl_url_set(u, CURLUPART_URL, url, CURLU_PATH_AS_IS) != CURLUE_OK)
         return err_set(e, ERR_CONFIG, "the URL is malformed");
     curl_url_get(u, CURLUPART_SCHEME, &scheme, 0);
     curl_url_get(u, CURLUPART_USER, &user, 0);
+    curl_url_get(u, CURLUPART_ZONEID, &zone, 0);
     if (!str_eq(scheme, "https") && !(t->allow_http && str_eq(scheme, "http")))
         r = err_set(e, ERR_CONFIG, "the URL begins with %.16s://; only https%s is allowed",
                     scheme ? scheme : "?", t->allow_http ? " or http" : "");
-    else if (user)
-        r = err_set(e, ERR_CONFIG, "the URL holds a user name");
+    else if (user || zone)
+        r = err_set(e, ERR_CONFIG, "the URL holds a %s", user ? "user name" : "zone of an address");
     curl_free(scheme);
     curl_free(user);
+    curl_free(zone);
     return r ? r : read_host(t, u, e);
 }
 
@@ -133,7 +135,7 @@ static int check_url(struct transfer *t, const char *url, struct err *e)
     if (strlen(url) > URL_MAX)
         return err_set(e, ERR_CONFIG, "the URL is over %d bytes", URL_MAX);
     for (const char *p = url; *p; p++)
-        if (*p <= 0x20 || *p == 0x7f) /* bytes over 0x7f are negative */
+        if ((unsigned char)*p <= 0x20 || (unsigned char)*p >= 0x7f)
             return err_set(e, ERR_CONFIG, "the URL holds bytes that no URL may hold");
     CURLU *u = curl_url();
     if (!u)
@@ -384,8 +386,8 @@ static const struct {
     {CURLE_PEER_FAILED_VERIFICATION, ERR_PEER,
      "the server's certificate is not trusted (a private CA: set ca_file)"},
     {CURLE_SSL_CACERT_BADFILE, ERR_CONFIG, "the trusted roots cannot be read"},
-    {CURLE_UNSUPPORTED_PROTOCOL, ERR_PEER, "the server does not speak HTTP"},
-    {CURLE_WEIRD_SERVER_REPLY, ERR_PEER, "the server does not speak HTTP"},
+    {CURLE_UNSUPPORTED_PROTOCOL, ERR_PEER, "the reply is no valid HTTP"},
+    {CURLE_WEIRD_SERVER_REPLY, ERR_PEER, "the reply is no valid HTTP"},
     {CURLE_GOT_NOTHING, ERR_TRANSIENT, "the server closed the connection without a reply"},
     {CURLE_PARTIAL_FILE, ERR_TRANSIENT, "the reply was cut short"},
     {CURLE_SEND_ERROR, ERR_TRANSIENT, "the connection broke while sending"},
