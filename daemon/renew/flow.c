@@ -180,6 +180,14 @@ void flow_due(void *renew, struct sched_item *it)
 
 /* ---- an order ---- */
 
+void flow_drop_order(struct cert *c)
+{
+    if (c->order)
+        publisher_order_ended(c->renew->env.publisher, c->order->url);
+    cert_order_free(c->order);
+    c->order = NULL;
+}
+
 /* One that another CA has, or that is for other names, is left to expire. */
 static void drop_stale_order(struct cert *c, const struct conf_ca *ca)
 {
@@ -188,8 +196,7 @@ static void drop_stale_order(struct cert *c, const struct conf_ca *ca)
     if (!o || (str_eq(o->ca, ca->name) && o->names == cert_names_hash(c->conf) &&
                age < 7 * POLICY_DAY && age > -POLICY_DAY))
         return;
-    cert_order_free(o);
-    c->order = NULL;
+    flow_drop_order(c);
     outcome_record(c, RECORD_NO_ORDER, NULL);
 }
 

@@ -30,7 +30,9 @@ struct flow_next { /* why and when, for status */
 };
 void flow_next(const struct cert *c, struct flow_next *ret);
 const struct conf_ca *
-flow_ca(const struct cert *c);  /* of the next or running attempt; never NULL */
+flow_ca(const struct cert *c); /* of the next or running attempt; never NULL */
+/* Nobody takes it up any more; its key is removed by outcome_record(). NULL is fine. */
+void flow_drop_order(struct cert *c);
 void flow_save(struct cert *c); /* cert/NAME/state, in the background */
 
 #endif

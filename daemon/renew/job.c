@@ -80,6 +80,7 @@ struct job {
     bool resumed; /* takes up an order */
     bool retried; /* has made a new one in its place */
     bool replaces;
+    bool published; /* has a publication of its own, or had one */
     bool durable;   /* the order's URL is stored */
     bool resumable; /* says acme/ */
     bool at_ca;
@@ -345,6 +346,7 @@ static struct verdict enter_publish(struct job *j)
     j->publication = publish_start(j->env->publisher, j->cert, j->order_url, values,
                                    j->n_challenges, &handler, j);
     free(values);
+    j->published = true;
     return WAIT;
 }
 
@@ -417,8 +419,16 @@ static struct verdict event_install(struct job *j, enum event ev)
 
 /* ---- CLEAN, END ---- */
 
+/* Nobody cleans what an earlier attempt published if this one had nothing to prove. */
+static void leave_order(struct job *j)
+{
+    if (j->order_url[0] && !j->published)
+        publisher_order_ended(j->env->publisher, j->order_url);
+}
+
 static struct verdict enter_clean(struct job *j)
 {
+    leave_order(j);
     clean(j);
     return j->cleaning && j->err.cls != ERR_NONE ? WAIT : NEXT(END);
 }
@@ -517,6 +527,8 @@ static enum state after_failure(struct job *j, enum event ev)
 
 static void start_over(struct job *j)
 {
+    leave_order(j);
+    j->order_url[0] = '\0';
     acme_order_free(j->order);
     j->order = NULL;
     j->resumed = false;

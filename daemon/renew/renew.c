@@ -282,8 +282,7 @@ static void names_changed(struct cert *c)
     scheduler_done(r->scheduler, &c->item);
     if (c->order)
         outcome_record(c, RECORD_NO_ORDER, NULL);
-    cert_order_free(c->order);
-    c->order = NULL;
+    flow_drop_order(c);
     c->st.issued_ms = 0;
     c->st.blocked = false;
     ask_installed(c);

@@ -104,6 +104,12 @@ void publication_free(struct publication *p)
     free(p);
 }
 
+void publisher_order_ended(struct publisher *pub, const char *order)
+{
+    struct call *c = world_call(pub->world, 3, removal, NULL, NULL, NULL);
+    str_copy(c->text, sizeof(c->text), order);
+}
+
 void publisher_recover(struct publisher *pub, const char *const *keep, size_t n)
 {
     struct world *w = pub->world;
