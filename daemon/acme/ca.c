@@ -50,7 +50,7 @@ static void admit(void *arg)
 {
     struct ca *c = ca_ref(arg);
 
-    while (!list_empty(&c->queue) && c->running < c->cf->max_orders) {
+    while (!list_empty(&c->queue) && (c->running < c->cf->max_orders || c->running == 0)) {
         struct ca_place *p = list_item(c->queue.next, struct ca_place, node);
         list_remove(&p->node);
         p->state = CA_PLACE_HELD;

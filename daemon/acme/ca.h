@@ -32,7 +32,8 @@ void ca_update(struct ca *c, struct conf *conf, const struct conf_ca *cf); /* on
 struct ca_place {
     struct list node;
     struct ca *ca;
-    void (*fn)(void *arg); /* called from the loop when there is a place */
+    void (*fn)(void *arg); /* called from the loop when there is one; before anything that was
+                              deferred after ca_place_get() if one is free */
     void *arg;
     enum { CA_PLACE_NONE = 0, CA_PLACE_WAITING, CA_PLACE_HELD } state;
 };

@@ -44,11 +44,12 @@ static void finish(struct download *d, const char *pem, size_t n, const struct e
 {
     download_fn *done = d->done;
     void *arg = d->arg;
-    CLEANUP_FREE char *first = d->first; /* pem may be it */
+    char *first = d->first; /* pem may be it */
 
     d->first = NULL;
     download_cancel(d);
     done(arg, err ? NULL : pem, err ? 0 : n, err);
+    free(first);
 }
 
 int chain_text_check(const char *pem, size_t n, struct err *e)

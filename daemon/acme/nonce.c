@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define LIFE_MS (5 * 60 * 1000LL)
+#define TOKEN_MS 100
 
 static const char *const headers[] = {"Accept-Language: en", NULL};
 
@@ -16,6 +17,7 @@ static void fetch_more(struct nonces *p);
 void nonces_init(struct nonces *p, struct server *s)
 {
     p->server = s;
+    p->tokens = NONCE_FETCHES;
     list_init(&p->waiters);
     for (unsigned i = 0; i < NONCE_FETCHES; i++)
         p->fetches[i].nonces = p;
@@ -26,6 +28,7 @@ void nonces_done(struct nonces *p)
     for (unsigned i = 0; i < NONCE_FETCHES; i++)
         http_cancel(p->fetches[i].call);
     directory_wait_cancel(&p->directory);
+    timer_cancel(&p->timer);
 }
 
 bool nonce_ok(const char *text)
@@ -164,6 +167,25 @@ static void have_directory(void *arg, const struct directory_doc *doc, const str
     server_unref(s);
 }
 
+static void refill(struct nonces *p)
+{
+    int64_t now = loop_mono_ms(p->server->env->loop);
+    int64_t n = (now - p->tokens_at) / TOKEN_MS;
+
+    if (n >= NONCE_FETCHES - p->tokens) {
+        p->tokens = NONCE_FETCHES;
+        p->tokens_at = now;
+    } else {
+        p->tokens += (unsigned)n;
+        p->tokens_at += n * TOKEN_MS;
+    }
+}
+
+static void token_came(void *arg)
+{
+    fetch_more(arg);
+}
+
 static void fetch_more(struct nonces *p)
 {
     const struct directory_doc *doc = directory_now(p->server);
@@ -175,8 +197,12 @@ static void fetch_more(struct nonces *p)
             directory_get(p->server, &p->directory, have_directory, p);
         return;
     }
-    while (p->n_fetches < p->n_waiters && p->n_fetches < NONCE_FETCHES)
+    refill(p);
+    for (; p->n_fetches < p->n_waiters && p->n_fetches < NONCE_FETCHES && p->tokens > 0;
+         p->tokens--)
         fetch(p, doc->new_nonce);
+    if (p->tokens == 0 && p->n_fetches < p->n_waiters && !timer_armed(&p->timer))
+        timer_after(p->server->env->loop, &p->timer, TOKEN_MS, token_came, p);
 }
 
 void nonce_wait(struct nonces *p, struct nonce_wait *w, nonce_fn *fn, void *arg)

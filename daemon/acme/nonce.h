@@ -3,7 +3,8 @@
  * A server's nonces (RFC 8555 6.5, 7.2). At most ten are kept, the newest is used first, none older
  * than five minutes: CAs forget them. Who finds none waits; a nonce that any reply brings goes to
  * who waits longest, and meanwhile up to ten HEAD requests are under way, so that a hundred orders
- * that begin together neither stand in line for one nonce nor ask for a hundred.
+ * that begin together neither stand in line for one nonce nor ask for a hundred. HEADs come in
+ * bursts of ten, then ten a second: Let's Encrypt's door allows twice that.
  */
 #ifndef RENEWD_ACME_NONCE_H
 #define RENEWD_ACME_NONCE_H
@@ -35,6 +36,9 @@ struct nonces {
         struct http_call *call;
     } fetches[NONCE_FETCHES];
     unsigned n_fetches;
+    unsigned tokens;   /* HEADs that may be sent now ... */
+    int64_t tokens_at; /* ... counted at this mono time */
+    struct timer timer;
     bool moved; /* newNonce was answered with 404 or 405: the directory is read again, once */
     struct directory_wait directory;
 };

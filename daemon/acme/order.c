@@ -221,6 +221,7 @@ static struct verdict finished(struct acme_order *o)
 {
     ca_place_put(&o->place);
     if (o->state == ACME_DONE) {
+        err_clear(&o->ca->last_error);
         o->h.done(o->arg, o->pem, o->pem_n, o->ca->account.url, false, NULL);
     } else {
         err_activity(&o->err, "ordering %s", order_name(o));
@@ -334,6 +335,17 @@ static void have_place(void *arg)
     order_event(arg, &(struct event){.kind = EV_PLACE});
 }
 
+static void say_waiting(void *arg)
+{
+    struct acme_order *o = arg;
+
+    o->depth++;
+    if (o->place.state == CA_PLACE_WAITING)
+        order_say(o, "waiting: %u orders are running at %s", o->ca->running, o->ca->cf->name);
+    if (--o->depth == 0 && o->dead)
+        destroy(o);
+}
+
 static void no_such_ca(void *arg)
 {
     struct acme_order *o = arg;
@@ -363,8 +375,7 @@ struct acme_order *order_start(struct ca *ca, struct loop *loop, const struct ac
     qsort(o->names, s->cert->n_names, sizeof(*o->names), compare);
     if (ca)
         ca_place_get(ca, &o->place, have_place, o);
-    else
-        loop_defer(loop, &o->kick, no_such_ca, o);
+    loop_defer(loop, &o->kick, ca ? say_waiting : no_such_ca, o);
     return o;
 }
 

@@ -51,9 +51,10 @@ const struct clock *loop_clock(const struct loop *l)
 
 void loop_defer(struct loop *l, struct defer *d, void (*fn)(void *), void *arg)
 {
-    defer_cancel(d);
     d->fn = fn;
     d->arg = arg;
+    if (d->pending)
+        return;
     d->pending = true;
     list_append(&l->defers, &d->node);
 }

@@ -80,10 +80,12 @@ static void test_hundred(void **state)
     assert_int_equal(m.f.counts[FIN], 100);
     assert_int_equal(m.f.counts[CERT], 100);
     /* not one nonce in turn for all, and not one HEAD for each request */
-    assert_true(m.f.most_posts >= 50);
-    assert_true(m.f.counts[NONCE] <= 300);
+    assert_true(m.f.most_posts >= 20);
+    assert_true(m.f.counts[NONCE] <= 10 + took / 100);
     /* two waits (1 s, 0.5 s) and some round trips of 10 ms */
-    assert_true(took < 2500);
+    print_message("%lld ms, %d HEADs, %d POSTs at once\n", (long long)took, m.f.counts[NONCE],
+                  m.f.most_posts);
+    assert_true(took < 3000);
     end(&m);
 }
 
@@ -134,6 +136,7 @@ static void test_places(void **state)
         waiting += !m.runs[i].created;
     }
     assert_int_equal(running, 5);
+    assert_string_equal(m.runs[11].progress, "[ACCOUNT] waiting: 5 orders are running at test");
     /* one place comes free, one that waits goes away */
     run_free_order(&m.runs[0]);
     run_free_order(&m.runs[6]);
