@@ -11,18 +11,19 @@
 
 static const struct preset {
     const char *name, *directory, *staging;
+    bool eab; /* accounts need an external account binding */
 } presets[] = {
-    {"letsencrypt", "https://acme-v02.api.letsencrypt.org/directory", "letsencrypt-staging"},
-    {"letsencrypt-staging", "https://acme-staging-v02.api.letsencrypt.org/directory", ""},
-    {"zerossl", "https://acme.zerossl.com/v2/DV90", ""},
-    {"google", "https://dv.acme-v02.api.pki.goog/directory", "google-staging"},
-    {"google-staging", "https://dv.acme-v02.test-api.pki.goog/directory", ""},
-    {"sslcom", "https://acme.ssl.com/sslcom-dv-rsa", ""},
-    {"sslcom-ecc", "https://acme.ssl.com/sslcom-dv-ecc", ""},
-    {"sectigo", "https://acme.sectigo.com/v2/DV", ""},
-    {"sectigo-ov", "https://acme.sectigo.com/v2/OV", ""},
-    {"sectigo-ev", "https://acme.sectigo.com/v2/EV", ""},
-    {"actalis", "https://acme-api.actalis.com/acme/directory", ""},
+    {"letsencrypt", "https://acme-v02.api.letsencrypt.org/directory", "letsencrypt-staging", false},
+    {"letsencrypt-staging", "https://acme-staging-v02.api.letsencrypt.org/directory", "", false},
+    {"zerossl", "https://acme.zerossl.com/v2/DV90", "", true},
+    {"google", "https://dv.acme-v02.api.pki.goog/directory", "google-staging", true},
+    {"google-staging", "https://dv.acme-v02.test-api.pki.goog/directory", "", true},
+    {"sslcom", "https://acme.ssl.com/sslcom-dv-rsa", "", true},
+    {"sslcom-ecc", "https://acme.ssl.com/sslcom-dv-ecc", "", true},
+    {"sectigo", "https://acme.sectigo.com/v2/DV", "", true},
+    {"sectigo-ov", "https://acme.sectigo.com/v2/OV", "", true},
+    {"sectigo-ev", "https://acme.sectigo.com/v2/EV", "", true},
+    {"actalis", "https://acme-api.actalis.com/acme/directory", "", true},
 };
 
 static const struct preset *preset_find(const char *name)
@@ -31,6 +32,14 @@ static const struct preset *preset_find(const char *name)
         if (!strcmp(presets[i].name, name))
             return &presets[i];
     return NULL;
+}
+
+bool ca_needs_eab(const struct reader *r, const char *name)
+{
+    const struct preset *p = preset_find(name);
+    size_t at;
+
+    return p && p->eab && !place_get(r->ca_names, name, &at);
 }
 
 const char *ca_suggest(struct reader *r, const char *word)

@@ -42,6 +42,8 @@ static int read_one_ca(struct reader *r, const struct node *v, struct conf_strs 
 
     if (!text)
         return -1;
+    if (ca_needs_eab(r, text))
+        READ_WARN(r, v, "ca: %s wants its accounts bound (eab), which is " NOT_YET, text);
     if (ca_use(r, text))
         return READ_ERROR(r, v, "ca: there is no CA %s%s; others are written under cas", text,
                           ca_suggest(r, text));
@@ -448,6 +450,21 @@ static int read_cert_names(struct reader *r, const struct node *v, struct cert_d
 
 /* ---- certificates ---- */
 
+/* The main file has a key that is most likely meant to be `providers`, and was told so. */
+static bool providers_misspelt(struct reader *r)
+{
+    const struct node *root = r->sources[0]->root;
+
+    for (uint32_t i = 0; root && root->kind == NODE_MAP && i < root->n; i++) {
+        const char *key = root->pairs[i].key->text;
+
+        if (!table_find(&top_table, key, NULL) &&
+            str_ends(suggest_key(r, &top_table, key), " providers?"))
+            return true;
+    }
+    return false;
+}
+
 /* Only what is wrong for sure: which zone a record is in is known once aliases are followed. */
 static int check_provider(struct reader *r, const struct node *v, const struct cert_dst *d)
 {
@@ -459,7 +476,7 @@ static int check_provider(struct reader *r, const struct node *v, const struct c
     if (d->other_challenge || c->provider[0] || all_said || r->providers.n == 1)
         return 0;
     if (!r->providers.n) {
-        if (r->no_provider_said)
+        if (r->no_provider_said || providers_misspelt(r))
             return 0;
         r->no_provider_said = true;
         return READ_ERROR(r, v,

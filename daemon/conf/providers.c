@@ -290,6 +290,7 @@ static void read_provider(struct reader *r, const struct pair *kv)
 void providers_read(struct reader *r, const struct node *v)
 {
     if (v && v->kind != NODE_MAP) {
+        r->no_provider_said = true;
         READ_ERROR(r, v, "providers: must be a mapping (NAME: {plugin: ...}), this is %s",
                    node_kind_name(v));
         return;

@@ -73,7 +73,7 @@ struct reader {
     struct map *cert_names;    /* value: the struct conf_where of the first */
     struct map *users;         /* names that were looked up: "u:NAME", "g:NAME" */
     const void *main_defaults; /* certs.c: what certificates start with */
-    bool no_provider_said;
+    bool no_provider_said;     /* that there is none, or why there is none */
 };
 
 #define READ_ERROR(r, node, ...) diag_error(&(r)->diag, node_where(node), __VA_ARGS__)
@@ -93,6 +93,7 @@ int tops_read(struct reader *r, struct source *src, const struct node *root);
 void cas_read(struct reader *r, const struct source *src);
 void cas_finish(struct reader *r);
 int ca_use(struct reader *r, const char *name); /* a preset is added when first used; -1: unknown */
+bool ca_needs_eab(const struct reader *r, const char *name); /* a preset, not used or written yet */
 const char *ca_suggest(struct reader *r, const char *word);
 void dns_read(struct reader *r, const struct node *v);
 void dns_finish(struct reader *r);

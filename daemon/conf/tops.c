@@ -4,6 +4,8 @@
 
 #include "base/str.h"
 
+#include <string.h>
+
 static int read_version(struct reader *r, const struct opt *o, const struct node *v, void *dst)
 {
     const char *text = value_text(r, o->name, v);
@@ -16,6 +18,25 @@ static int read_version(struct reader *r, const struct opt *o, const struct node
     return 0;
 }
 
+/* sun_path of unix(7) has 108 bytes, and admin.sock is put beside it. */
+static int read_socket(struct reader *r, const struct opt *o, const struct node *v, void *dst)
+{
+    char *path;
+    size_t dir;
+
+    if (type_path.read(r, o, v, &path))
+        return -1;
+    dir = (size_t)(strrchr(path, '/') - path);
+    if (strlen(path) > 107 || dir + sizeof "/admin.sock" > 108)
+        return READ_ERROR(r, v, "%s: a socket's path has at most 107 bytes", o->name);
+    if (str_eq(path + dir, "/admin.sock"))
+        return READ_ERROR(r, v, "%s: admin.sock is the keeper's own socket: take another name",
+                          o->name);
+    *(char **)dst = path;
+    return 0;
+}
+
+static const struct opt_type type_socket = {"{\"type\":\"string\",\"minLength\":1}", read_socket};
 static const struct opt_type type_version = {"{\"const\":1}", read_version};
 
 #define NODE_TYPE(id, json) static const struct opt_type type_##id = {json, node_keep}
@@ -56,7 +77,7 @@ static const struct opt_table shared_table = {
 static const struct opt main_opts[] = {
     {"state_dir", &type_path, AT(state_dir), .dflt = "/var/lib/renewd",
      .help = "folder of keys, certificates and state"},
-    {"control_socket", &type_path, AT(control_socket), .dflt = "/run/renewd/control.sock",
+    {"control_socket", &type_socket, AT(control_socket), .dflt = "/run/renewd/control.sock",
      .help = "socket that renewctl talks to; the keeper's admin.sock is in the same folder"},
     {"control_group", &type_user, AT(control_group),
      .help = "group whose members may look; only root and the daemon's user may act"},

@@ -50,6 +50,12 @@ static const struct bad keys[] = {
     {"log_level: inf\n", 1, 12, "did you mean info?"},
     {"archive_keep: many\n", 1, 15, "archive_keep: many: write a whole number from 0 to 1000"},
     {"archive_keep: -1\n", 1, 15, "archive_keep: -1: write a whole number"},
+    {"control_socket: /run/admin.sock\n", 1, 17, "admin.sock is the keeper's own socket"},
+    {"control_socket: "
+     "/run/"
+     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+     "aaaaaaaaaaaaaaaaaaa/c.sock\n",
+     1, 17, "a socket's path has at most 107 bytes"},
     {"state_dir: [a]\n", 1, 12, "state_dir: must be one value, this is a list"},
     {"state_dir: \"\"\n", 1, 12, "state_dir: must not be empty"},
     {"cas: [a]\n", 1, 6, "cas: must be a mapping"},
@@ -85,6 +91,9 @@ static const struct bad users[] = {
 };
 
 static const struct bad names[] = {
+    {"provider: {}\ncertificates: [a.example.org]\n", 1, 1,
+     "provider: unknown key; did you mean providers?"},
+    {"providers: p\ncertificates: [a.example.org]\n", 1, 12, "providers: must be a mapping"},
     {NAMES("[192.0.2.7]"), 3, 13, "names: 192.0.2.7 is an IP address: dns-01 proves names only"},
     {NAMES("[\"2001:db8::1\"]"), 3, 13, "is an IP address"},
     {NAMES("[www.example.org, \"*.example.org\"]"), 3, 13,

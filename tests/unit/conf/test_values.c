@@ -226,6 +226,11 @@ static void test_warnings(void **state)
     fixture_good(f);
     fixture_says(f, true, NULL, 4, 15, "0644 lets everyone read the private key");
     fixture_says(f, true, NULL, 5, 12, "there is no user renewd-no-such-user here");
+    fixture_load(f, WITH_PROVIDER "  - {names: [a.org], ca: [letsencrypt, google]}\n"
+                                  "  - {names: [b.org], ca: google}\n");
+    fixture_good(f);
+    fixture_says(f, true, NULL, 3, 40,
+                 "google wants its accounts bound (eab), which is not yet available");
     fixture_write(f, "renewd.yaml", "version: 1\n", 0666);
     fixture_reload(f, NULL);
     fixture_good(f);
