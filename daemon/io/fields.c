@@ -179,23 +179,39 @@ static const char *read_link(const char *p, struct link *ret)
     }
 }
 
+/* The cursor: links seen so far, and where to go on in the values of all fields put in a row. */
+#define CURSOR_BITS 20
+
+static bool link_fits(const struct link *l, const char *rel)
+{
+    return !l->anchored && l->target.n <= TARGET_MAX && has_rel(l->rel, rel);
+}
+
 char *http_link(const struct http_reply *r, const char *rel, size_t *cursor)
 {
-    size_t seen = 0;
+    size_t seen = *cursor >> CURSOR_BITS, at = *cursor & ((1u << CURSOR_BITS) - 1), base = 0;
 
-    for (size_t i = 0; i < r->n_headers; i++) {
-        const char *p = r->headers[i].value;
+    for (size_t i = 0; i < r->n_headers && base < 1u << (CURSOR_BITS - 1); i++) {
+        const char *value = r->headers[i].value, *p = value;
+        size_t len = strlen(value) + 1;
         struct link l;
 
-        if (!str_case_eq(r->headers[i].name, "Link"))
+        if (!str_case_eq(r->headers[i].name, "Link") || len > 1u << (CURSOR_BITS - 1))
             continue;
+        base += len;
+        if (at >= base)
+            continue;
+        p += at > base - len ? at - (base - len) : 0;
         while (seen < LINKS_MAX && (p = read_link(p, &l))) {
-            if (seen++ < *cursor || l.anchored || !has_rel(l.rel, rel) || l.target.n > TARGET_MAX)
+            seen++;
+            at = base - len + (size_t)(p - value);
+            if (!link_fits(&l, rel))
                 continue;
-            *cursor = seen;
+            *cursor = seen << CURSOR_BITS | at;
             return xstrndup(l.target.p, l.target.n);
         }
+        at = base;
     }
-    *cursor = seen;
+    *cursor = seen << CURSOR_BITS | at;
     return NULL;
 }
