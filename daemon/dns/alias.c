@@ -10,6 +10,7 @@
 #include "base/str.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define CHAIN_TEXT_MAX 1024
 
@@ -76,6 +77,26 @@ static bool refuse(struct alias_call *c, const char *next)
     return true;
 }
 
+/* What stands in someone's CNAME goes into the ledger and to providers: host-like names only. */
+static bool take_name(struct alias_call *c, const char *target)
+{
+    struct alias_chain *chain = &c->chain;
+    struct err e = ERR_INIT;
+    CLEANUP_BUF struct buf shown = {0};
+    enum name_problem problem = name_owner(target, chain->names[chain->n]);
+    if (problem == NAME_OK) {
+        chain->n++;
+        return true;
+    }
+    buf_init(&shown, CHAIN_TEXT_MAX);
+    str_escape(&shown, target, strlen(target), 300);
+    err_set(&e, ERR_BLOCKED, "the CNAME of %s leads to \"%s\", which has %s: correct that record",
+            chain->names[chain->n - 1], buf_str(&shown), name_problem_text(problem));
+    err_activity(&e, "following the alias %s", chain->names[0]);
+    finish(c, &e);
+    return false;
+}
+
 static void on_cut(void *arg, const struct cut *cut, const struct err *err)
 {
     struct alias_call *c = arg;
@@ -101,8 +122,8 @@ static void on_cut(void *arg, const struct cut *cut, const struct err *err)
     }
     if (refuse(c, cut->alias))
         return;
-    str_copy(chain->names[chain->n++], NAME_MAX_TEXT, cut->alias);
-    look(c);
+    if (take_name(c, cut->alias))
+        look(c);
 }
 
 static void look(struct alias_call *c)

@@ -64,6 +64,10 @@ struct ledger_entry *ledger_entry_parse(struct ledger *l, const struct store_ite
     CLEANUP_JSON struct json *j = json_parse(item->value, item->len, NULL);
     e->fqdn = slash ? xstrndup(rest, (size_t)(slash - rest)) : xstrdup(rest);
     replace(&e->value, slash ? slash + 1 : "");
+    if (json_text(j, "fqdn") && json_text(j, "value")) {
+        replace(&e->fqdn, json_text(j, "fqdn"));
+        replace(&e->value, json_text(j, "value"));
+    }
     replace(&e->provider, json_text(j, "provider"));
     replace(&e->zone, json_text(j, "zone"));
     replace(&e->handle, json_text(j, "handle"));
@@ -82,6 +86,8 @@ struct ledger_entry *ledger_entry_parse(struct ledger *l, const struct store_ite
 char *ledger_entry_print(const struct ledger_entry *e)
 {
     CLEANUP_JSON struct json *j = json_object();
+    json_add_text(j, "fqdn", e->fqdn);
+    json_add_text(j, "value", e->value);
     json_add_text(j, "provider", e->provider);
     json_add_text(j, "zone", e->zone);
     json_add_text(j, "handle", e->handle);

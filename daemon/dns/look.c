@@ -16,6 +16,7 @@
 #define CHALLENGE "_acme-challenge."
 #define PROBE "_renewd-no-such-name."
 #define TEXT_MAX 16384u
+#define LOOK_TIMEOUT_MS (2 * INT64_C(60000))
 
 struct publish_look {
     struct publisher *publisher;
@@ -24,6 +25,7 @@ struct publish_look {
     struct conf_name name; /* likewise */
     struct alias_call *following;
     struct cut_call *probing;
+    struct timer timeout;
     char first_target[NAME_MAX_TEXT];
     struct buf text;
     struct err err;
@@ -37,6 +39,7 @@ void publish_look_cancel(struct publish_look *l)
         return;
     alias_cancel(l->following);
     cut_cancel(l->probing);
+    timer_cancel(&l->timeout);
     buf_free(&l->text);
     free(l->cert.name);
     free(l->cert.provider);
@@ -120,6 +123,15 @@ static void on_chain(void *arg, const struct alias_chain *chain, const struct er
     l->probing = cut_find(l->publisher->cuts, l->conf, probe, on_probe, l);
 }
 
+static void on_timeout(void *arg)
+{
+    struct publish_look *l = arg;
+    if (!l->probing)
+        err_set(&l->err, ERR_TRANSIENT,
+                "DNS servers answer too slowly to find where the record of %s goes", l->name.name);
+    finish(l);
+}
+
 struct publish_look *
 publish_look_start(struct publisher *p, const struct conf_cert *cert, const struct conf_name *name,
                    void (*done)(void *arg, const char *text, const struct err *err), void *arg)
@@ -136,6 +148,7 @@ publish_look_start(struct publisher *p, const struct conf_cert *cert, const stru
     l->done = done;
     l->arg = arg;
     buf_init(&l->text, TEXT_MAX);
+    timer_after(p->env.loop, &l->timeout, LOOK_TIMEOUT_MS, on_timeout, l);
     l->following = alias_follow(p->cuts, l->conf, owner, on_chain, l);
     return l;
 }

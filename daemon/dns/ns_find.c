@@ -269,8 +269,11 @@ static size_t take_ns(struct ns_entry *e, const struct dns_reply *r, const char 
         const struct dns_record *rec = &r->records[i];
         if (rec->type != DNS_NS || rec->section == DNS_ADDITIONAL || !str_eq(rec->owner, e->zone))
             continue;
+        char host[NAME_MAX_TEXT];
+        if (name_owner(rec->name, host) != NAME_OK)
+            continue;
         e->ttl = found == 0 || rec->ttl < e->ttl ? rec->ttl : e->ttl;
-        host_get(e, rec->name);
+        host_get(e, host);
         found++;
     }
     for (size_t i = 0; found && trust && i < r->n; i++) {

@@ -227,7 +227,7 @@ static int64_t next_wait(struct propagation *p)
 {
     int64_t wait = FIRST_WAIT_MS;
     if (p->set->resolvers) { /* no sooner than their memory of the absence ends */
-        wait = RESOLVERS_FIRST_MS;
+        wait = p->typical_ms > RESOLVERS_FIRST_MS ? p->typical_ms : RESOLVERS_FIRST_MS;
         for (size_t i = 0; i < p->set->n; i++)
             if (p->asked[i].state == LACKS && p->asked[i].negative_ttl * INT64_C(1000) > wait)
                 wait = p->asked[i].negative_ttl * INT64_C(1000);

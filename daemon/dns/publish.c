@@ -23,6 +23,7 @@
 #include "dns/propagation.h"
 #include "dns/publisher.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -139,8 +140,9 @@ static bool worst_fail(struct publication *p, struct worst *w)
 {
     if (w->n == 0)
         return false;
+    size_t len = strlen(w->err.detail);
     if (w->n > 1)
-        err_prefix(&w->err, "(and %u more names)", w->n - 1);
+        snprintf(w->err.detail + len, sizeof(w->err.detail) - len, "; %u more failed", w->n - 1);
     fail(p, &w->err);
     return true;
 }

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 
 #define DNS_PORT 53
-#define ADDR_TEXT 80
 #define REACH_SWEEP 1024 /* addresses remembered before the expired are thrown out */
 
 struct server_set *server_set_new(const char *zone)
@@ -44,7 +43,6 @@ static struct server *add_slot(struct server_set *s)
 
 void server_set_add(struct server_set *s, const char *host, const struct dns_addr *addr)
 {
-    char text[ADDR_TEXT];
     for (size_t i = 0; i < s->n; i++)
         if (dns_addr_eq(&s->v[i].addr, addr))
             return;
@@ -54,8 +52,8 @@ void server_set_add(struct server_set *s, const char *host, const struct dns_add
     }
     struct server *v = add_slot(s);
     v->addr = *addr;
-    dns_addr_text(addr, text, sizeof(text));
-    v->label = host[0] ? xasprintf("%s (%s)", host, text) : xstrdup(text);
+    dns_addr_text(addr, v->text, sizeof(v->text));
+    v->label = host[0] ? xasprintf("%s (%s)", host, v->text) : xstrdup(v->text);
 }
 
 struct server_set *server_set_for_zone(const struct server_set *s, const char *zone)
@@ -167,17 +165,17 @@ void reach_failed(struct reach *r, const struct server *s)
         return;
     if (map_len(r->down) >= REACH_SWEEP)
         sweep(r);
-    free(map_put(r->down, s->label, xmemdup(&until, sizeof(until))));
+    free(map_put(r->down, s->text, xmemdup(&until, sizeof(until))));
 }
 
 void reach_answered(struct reach *r, const struct server *s)
 {
     if (map_len(r->down))
-        free(map_remove(r->down, s->label));
+        free(map_remove(r->down, s->text));
 }
 
 bool reach_is_down(const struct reach *r, const struct server *s)
 {
-    const int64_t *until = map_len(r->down) ? map_get(r->down, s->label) : NULL;
+    const int64_t *until = map_len(r->down) ? map_get(r->down, s->text) : NULL;
     return until && *until > loop_mono_ms(r->loop);
 }

@@ -15,8 +15,9 @@
 
 struct server {
     struct dns_addr addr;
-    bool system; /* the resolvers that io/dns.h knows; addr is not used */
-    char *label; /* "ns2.example.org (192.0.2.2)", "192.0.2.2" */
+    bool system;   /* the resolvers that io/dns.h knows; addr is not used */
+    char *label;   /* "ns2.example.org (192.0.2.2)", "192.0.2.2" */
+    char text[64]; /* the address alone */
 };
 
 /* Counted; not changed once others see it. */

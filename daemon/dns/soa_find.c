@@ -141,6 +141,8 @@ static void found(struct soa_entry *e, const struct dns_record *soa)
     str_copy(zone, sizeof(zone), soa->owner);
     str_copy(e->zone, sizeof(e->zone), zone);
     e->known = true;
+    server_set_unref(e->servers);
+    e->servers = NULL;
     e->expires = loop_mono_ms(e->cache->loop) + (int64_t)ttl * 1000;
     tell(e, zone, &ok);
 }

@@ -274,6 +274,14 @@ static void test_dangling(void **state)
     assert_non_null(strstr(f->err.detail, NAME " -> abc.nowhere.invalid"));
 }
 
+static void test_target_that_is_no_name(void **state)
+{
+    struct fixture *f = *state;
+    both(f, NAME, "CNAME", "0/25.\x1b[31m.example.org");
+    fails(f, NAME, ERR_BLOCKED, "correct that record");
+    assert_null(strchr(f->err.detail, '\x1b'));
+}
+
 /* "a.b.example.org" is a zone of its own, two labels down, on a server of its own. */
 static void delegate(struct fixture *f)
 {
@@ -571,6 +579,7 @@ int main(void)
         T(test_longest_chain),
         T(test_chain_too_long),
         T(test_dangling),
+        T(test_target_that_is_no_name),
         T(test_cut_two_labels_down),
         T(test_referral),
         T(test_referral_of_configured_servers),
