@@ -58,8 +58,8 @@ static int read_addresses(struct reader *r, const struct opt *o, const struct no
     return rc;
 }
 
-static const struct opt_type type_check = {"{\"enum\":[\"require\",\"warn\",\"none\",\"off\"]}",
-                                           read_check};
+static const struct opt_type type_check = {
+    "{\"enum\":[\"require\",\"warn\",\"none\",\"off\",false]}", read_check};
 static const struct opt_type type_addresses = {
     "{\"type\":\"array\",\"items\":{\"type\":\"string\"}}", read_addresses};
 static const struct opt_type type_zones = {

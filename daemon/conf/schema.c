@@ -85,17 +85,20 @@ static void add_default(struct json *j, const char *dflt)
         json_add_text(j, "default", dflt);
 }
 
+/* An empty key is absent: null is as good as any value. */
 static void add_option(struct json *properties, const struct opt *o)
 {
-    struct json *j = o->type->schema ? parse(o->type->schema)
-                     : o->choices    ? of_choices(o->choices)
-                                     : of_range(o);
+    struct json *j = json_add_object(properties, o->name), *any = json_add_array(j, "anyOf");
 
+    json_add(any, NULL,
+             o->type->schema ? parse(o->type->schema)
+             : o->choices    ? of_choices(o->choices)
+                             : of_range(o));
+    json_add_text(json_add_object(any, NULL), "type", "null");
     if (o->help)
         json_add_text(j, "description", o->help);
     if (o->dflt)
         add_default(j, o->dflt);
-    json_add(properties, o->name, j);
 }
 
 static void add_table(struct json *j, const struct opt_table *t)
