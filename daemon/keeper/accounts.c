@@ -66,7 +66,7 @@ static void make_id(const struct conf_ca *ca, char out[33])
 
 static int read_key(int dirfd, struct account *acc, struct err *e)
 {
-    CLEANUP_BUF struct buf pem;
+    CLEANUP_BUF struct buf pem = {0};
     struct stat st;
     if (fstatat(dirfd, "key.pem", &st, AT_SYMLINK_NOFOLLOW) && errno == ENOENT)
         return 0;
@@ -131,7 +131,7 @@ static int open_folder(struct accounts *a, const struct account *acc, struct err
 
 int accounts_need_key(struct accounts *a, struct account *acc, struct err *e)
 {
-    CLEANUP_BUF struct buf pem;
+    CLEANUP_BUF struct buf pem = {0};
     if (acc->key)
         return 0;
     CLEANUP_CLOSE int dir = open_folder(a, acc, e);

@@ -309,7 +309,7 @@ static int open_state(struct daemon *d, struct err *e)
     if (users_choose(d->conf->user, d->conf->user_set, &d->user, &d->run_as, e) ||
         statedir_open(&d->dir, d->conf->state_dir, d->user.uid, d->user.gid, e))
         return -1;
-    if (d->run_as[0])
+    if (d->run_as[0] && geteuid() != 0) /* else the reader has said it */
         log_warn(&d->ctx, "user %s: %s", d->conf->user, d->run_as);
     return install_recover(&d->dir, loop_wall_ms(d->loop), e);
 }

@@ -28,7 +28,7 @@ static const char usage[] =
     "usage: renewd [-c FILE] [--once] [--plugin-dir DIR]\n"
     "       renewd -t|-T [-c FILE] [--json] [--plugin-dir DIR]\n"
     "\n"
-    "  -c FILE            the configuration; " RENEWD_SYSCONFDIR "/renewd.yaml\n"
+    "  -c FILE            the configuration; " DEFAULT_FILE "\n"
     "  -t                 check it, print errors and warnings, exit\n"
     "  -T                 also print it as understood, secrets masked\n"
     "  --once             do all that is due, one attempt each, then exit\n"

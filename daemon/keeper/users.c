@@ -77,12 +77,15 @@ int users_choose(const char *name, bool named, struct user *ret, const char **re
         *ret_warning = "not started by root: all processes run as one user";
         return 0;
     }
-    if (users_find(name, ret, e) == 0)
+    if (users_find(name, ret, e) == 0) {
+        if (!named && str_eq(name, "nobody")) /* as the reader of the configuration has put it */
+            *ret_warning = "the user of its own does not exist: nobody is used in its place";
         return 0;
+    }
     if (named)
         return -1;
     if (users_find("nobody", ret, NULL))
         *ret = (struct user){.name = "nobody", .uid = 65534, .gid = 65534, .home = "/"};
-    *ret_warning = "no such user on this machine: nobody is used in its place";
+    *ret_warning = "the user of its own does not exist: nobody is used in its place";
     return 0;
 }

@@ -53,6 +53,7 @@ int fixture_install_chain(struct fixture *f, const struct buf *chain, struct err
 bool fixture_live_matches(struct fixture *f);
 void read_file(const char *path, struct buf *out);
 /* "dir/name" under the state folder. */
-const char *fixture_path(struct fixture *f, const char *fmt, ...);
+const char *fixture_path(struct fixture *f, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
 
 #endif
