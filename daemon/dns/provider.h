@@ -9,6 +9,7 @@
 #define RENEWD_DNS_PROVIDER_H
 
 #include "base/err.h"
+#include "base/log.h"
 #include "conf/conf.h"
 #include "io/dns.h"
 #include "io/http.h"
@@ -27,6 +28,7 @@ struct providers_env {
     struct exchange_pool *exchange;
     struct keeper *keeper;
     struct store *store; /* plugins' caches and state */
+    const struct log *log; /* plugins' own lines, at debug; NULL: they are dropped */
 };
 struct providers *providers_new(const struct providers_env *env);
 void providers_free(struct providers *p);

@@ -127,6 +127,7 @@ void worker_descriptor_free(struct worker_descriptor *d)
 static int encode_hello(struct buf *b, enum worker_msg type, const struct worker_hello *h)
 {
     size_t mark = frame_begin(b, (uint16_t)type, 0);
+    frame_put_u32(b, h->pid);
     frame_put_text(b, h->sandbox);
     worker_descriptor_put(b, &h->descriptor);
     return frame_end(b, mark);
@@ -147,6 +148,7 @@ int worker_hello_decode(const void *p, size_t n, struct worker_hello *ret)
     struct frame_reader r;
     struct worker_hello h = {0};
     frame_reader_init(&r, p, n);
+    h.pid = frame_get_u32(&r);
     frame_get_text_into(&r, h.sandbox, sizeof(h.sandbox));
     worker_descriptor_get(&r, &h.descriptor);
     if (!frame_reader_done(&r)) {

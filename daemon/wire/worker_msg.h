@@ -147,6 +147,7 @@ void worker_descriptor_free(struct worker_descriptor *d); /* the members; zeroed
 
 /* READY and HELLO. */
 struct worker_hello {
+    uint32_t pid;      /* the worker's own */
     char sandbox[160]; /* "landlock 7, seccomp" or what is missing; for renewctl status */
     struct worker_descriptor descriptor;
 };

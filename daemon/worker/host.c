@@ -307,7 +307,7 @@ static int create(struct host *h, struct err *e)
 
 int host_configure(struct host *h, const char *instance, const char *sandbox, struct err *e)
 {
-    struct worker_hello hello = {.descriptor = h->descriptor};
+    struct worker_hello hello = {.pid = (uint32_t)getpid(), .descriptor = h->descriptor};
     str_copy(hello.sandbox, sizeof(hello.sandbox), sandbox);
     worker_ready_encode(&h->keeper.out, &hello);
     if (pipe_flush(&h->keeper) != 0)
