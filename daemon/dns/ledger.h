@@ -5,8 +5,8 @@
  * provider said that the record is gone. Removals that fail are tried again in the background:
  * after 1, 10, 100 minutes, then daily, for ever.
  *
- * Kept in the store as `record/FQDN/VALUE` = {fqdn, value, provider, zone, handle, cert, order, state, since,
- * error}.
+ * Kept in the store as `record/FQDN/VALUE` = {fqdn, value, provider, zone, handle, cert, order,
+ * state, since, error}.
  */
 #ifndef RENEWD_DNS_LEDGER_H
 #define RENEWD_DNS_LEDGER_H

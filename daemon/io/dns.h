@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * DNS queries over c-ares: one channel per server set, kept. Two kinds of question: to given servers
- * directly (authoritative: RD=0, no search, no cache), or through resolvers.
- * Replies are parsed here into plain records; nobody else sees wire format.
+ * DNS queries over c-ares: one channel per server set, kept. Two kinds of question: to given
+ * servers directly (authoritative: RD=0, no search, no cache), or through resolvers. Replies are
+ * parsed here into plain records; nobody else sees wire format.
  */
 #ifndef RENEWD_IO_DNS_H
 #define RENEWD_IO_DNS_H
@@ -20,8 +20,10 @@ struct dns_call;
 struct dns_addr {
     struct sockaddr_storage sa; /* AF_INET or AF_INET6, port set */
 };
-bool dns_addr_parse(const char *text, uint16_t default_port, struct dns_addr *ret); /* "1.2.3.4:53", "[::1]" */
-const char *dns_addr_text(const struct dns_addr *a, char *buf, size_t size); /* port only if not 53 */
+bool dns_addr_parse(const char *text, uint16_t default_port,
+                    struct dns_addr *ret); /* "1.2.3.4:53", "[::1]" */
+const char *dns_addr_text(const struct dns_addr *a, char *buf,
+                          size_t size); /* port only if not 53 */
 bool dns_addr_eq(const struct dns_addr *a, const struct dns_addr *b);
 
 struct dns *dns_new(struct loop *l);
@@ -37,8 +39,8 @@ struct dns_record {
     char owner[NAME_MAX_TEXT]; /* lower case, no final dot */
     uint16_t type;
     uint32_t ttl;
-    /* NS, CNAME, SOA (mname): name; TXT: the strings joined, text_len bytes, escaped nothing; A, AAAA: addr
-     * with port 0; others: nothing. */
+    /* NS, CNAME, SOA (mname): name; TXT: the strings joined, text_len bytes, escaped nothing; A,
+     * AAAA: addr with port 0; others: nothing. */
     char name[NAME_MAX_TEXT];
     char *text;
     size_t text_len;
@@ -65,8 +67,10 @@ struct dns_query {
 struct dns_call *dns_ask(struct dns *d, const struct dns_query *q, dns_done_fn *done, void *arg);
 void dns_cancel(struct dns_call *c);
 
-/* Addresses of a host, A and AAAA, for connecting; literal addresses come back at once (but deferred). */
-typedef void dns_resolved_fn(void *arg, const struct dns_addr *addrs, size_t n, const struct err *err);
+/* Addresses of a host, A and AAAA, for connecting; literal addresses come back at once (but
+ * deferred). */
+typedef void dns_resolved_fn(void *arg, const struct dns_addr *addrs, size_t n,
+                             const struct err *err);
 struct dns_call *dns_resolve(struct dns *d, const char *host, uint16_t port, int64_t timeout_ms,
                              dns_resolved_fn *done, void *arg);
 

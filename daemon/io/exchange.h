@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* One raw DNS message over TCP to one server (RFC 1035 4.2.2) and one answer with the same id: for
- * dynamic updates, which c-ares rewrites. Connections to a server are kept for a few seconds of reuse. */
+ * dynamic updates, which c-ares rewrites. Connections to a server are kept for a few seconds of
+ * reuse. */
 #ifndef RENEWD_IO_EXCHANGE_H
 #define RENEWD_IO_EXCHANGE_H
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* libcurl's multi interface on the loop. done() is called from the loop, never from within libcurl. */
+/* libcurl's multi interface on the loop. done() is called from the loop, never from within libcurl.
+ */
 #ifndef RENEWD_IO_MULTI_H
 #define RENEWD_IO_MULTI_H
 
@@ -9,7 +10,8 @@
 
 struct multi;
 
-/* The transfer of `easy` has ended and is out of the multi again; what CURLOPT_PRIVATE holds is priv. */
+/* The transfer of `easy` has ended and is out of the multi again; what CURLOPT_PRIVATE holds is
+ * priv. */
 typedef void multi_done_fn(void *priv, CURL *easy, CURLcode result);
 
 struct multi *multi_new(struct loop *l, multi_done_fn *done);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* What certificate does a server present? A TLS handshake without verification, every address of the
- * host in turn; the leaf as PEM. (libcurl: connect only, certificate info.) */
+/* What certificate does a server present? A TLS handshake without verification, every address of
+ * the host in turn; the leaf as PEM. (libcurl: connect only, certificate info.) */
 #ifndef RENEWD_IO_PROBE_H
 #define RENEWD_IO_PROBE_H
 

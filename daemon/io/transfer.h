@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* One HTTP exchange: the request checked and copied, libcurl's handle set up, the reply received within its
- * bounds, the result put into words. Knows no loop. */
+/* One HTTP exchange: the request checked and copied, libcurl's handle set up, the reply received
+ * within its bounds, the result put into words. Knows no loop. */
 #ifndef RENEWD_IO_TRANSFER_H
 #define RENEWD_IO_TRANSFER_H
 
@@ -39,7 +39,8 @@ int transfer_init(struct transfer *t, const struct http_site_spec *site,
 void transfer_done(struct transfer *t); /* wipes */
 /* Where the host is; not called when it is an address itself. */
 void transfer_set_addresses(struct transfer *t, const struct dns_addr *addrs, size_t n);
-/* ca_pem NULL: the system's. t and ca_pem outlive the exchange; what was received before is dropped. */
+/* ca_pem NULL: the system's. t and ca_pem outlive the exchange; what was received before is
+ * dropped. */
 void transfer_setup(struct transfer *t, CURL *easy, const char *ca_pem, const char *user_agent,
                     int64_t connect_ms);
 int transfer_result(const struct transfer *t, CURLcode result, struct err *e);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What the engine may ask of the keeper: a table of typed requests, so that tests can stand in for the
- * process. The keeper composes every payload itself and signs nothing else. All calls are asynchronous
- * under the rules of loop/: completed once, later, not after keeper_cancel.
+ * What the engine may ask of the keeper: a table of typed requests, so that tests can stand in for
+ * the process. The keeper composes every payload itself and signs nothing else. All calls are
+ * asynchronous under the rules of loop/: completed once, later, not after keeper_cancel.
  *
  * `ca` and `cert` are names of the configuration's present generation.
  */
@@ -20,7 +20,8 @@ struct keeper_call;
 
 enum keeper_sign {
     KEEPER_READ,            /* POST-as-GET of url */
-    KEEPER_NEW_ACCOUNT,     /* contact, terms and EAB from the configuration; makes the key, durable first */
+    KEEPER_NEW_ACCOUNT,     /* contact, terms and EAB from the configuration; makes the key, durable
+                               first */
     KEEPER_FIND_ACCOUNT,    /* onlyReturnExisting */
     KEEPER_NEW_ORDER,       /* for cert; profile and replaces composed by the keeper, see flags */
     KEEPER_ANSWER,          /* {} to a challenge */
@@ -28,10 +29,10 @@ enum keeper_sign {
     KEEPER_DEACTIVATE_AUTHZ /* refused when url is the account's own */
 };
 enum {
-    KEEPER_F_REPLACES = 1,   /* NEW_ORDER: name the installed certificate's certID */
-    KEEPER_F_PROFILE = 2,    /* NEW_ORDER: send the configured profile */
-    KEEPER_F_TERMS = 4,      /* NEW_ACCOUNT: the directory has terms of service */
-    KEEPER_F_EAB = 8,        /* NEW_ACCOUNT: bind the external account */
+    KEEPER_F_REPLACES = 1, /* NEW_ORDER: name the installed certificate's certID */
+    KEEPER_F_PROFILE = 2,  /* NEW_ORDER: send the configured profile */
+    KEEPER_F_TERMS = 4,    /* NEW_ACCOUNT: the directory has terms of service */
+    KEEPER_F_EAB = 8,      /* NEW_ACCOUNT: bind the external account */
 };
 struct keeper_sign_request {
     enum keeper_sign what;
@@ -52,8 +53,8 @@ typedef void keeper_account_fn(void *arg, const struct keeper_account *a, const 
 
 /* An installed certificate, read from live/. */
 struct keeper_installed {
-    const char *cert;        /* name of the configuration */
-    bool present;            /* false: nothing installed; all below empty */
+    const char *cert; /* name of the configuration */
+    bool present;     /* false: nothing installed; all below empty */
     int64_t not_before_ms, not_after_ms;
     const char *serial;      /* hex */
     const char *fingerprint; /* SHA-256 of the DER, hex */
@@ -65,35 +66,42 @@ struct keeper_installed {
     bool staging;            /* issued for --dry-run or by a CA that is another one's staging */
     const char *leaf_pem;    /* for verify steps */
 };
-typedef void keeper_installed_fn(void *arg, const struct keeper_installed *i, const struct err *err);
+typedef void keeper_installed_fn(void *arg, const struct keeper_installed *i,
+                                 const struct err *err);
 typedef void keeper_done_fn(void *arg, const struct err *err);
 /* text: tail of the step's output or what was done, for the history; escaped. */
 typedef void keeper_step_fn(void *arg, const char *text, const struct err *err);
-/* fd: a connected channel to the worker (io: frames of wire/worker_msg.h), now the callee's; -1 on error */
+/* fd: a connected channel to the worker (io: frames of wire/worker_msg.h), now the callee's; -1 on
+ * error */
 typedef void keeper_worker_fn(void *arg, int fd, const struct err *err);
 
 struct keeper_ops {
-    struct keeper_call *(*sign)(struct keeper *, const struct keeper_sign_request *, keeper_signed_fn *,
-                                void *);
+    struct keeper_call *(*sign)(struct keeper *, const struct keeper_sign_request *,
+                                keeper_signed_fn *, void *);
     struct keeper_call *(*account)(struct keeper *, const char *ca, keeper_account_fn *, void *);
     /* After newAccount / find: durable before the callback. "" forgets (the CA has lost it). */
     struct keeper_call *(*set_account)(struct keeper *, const char *ca, const char *url,
                                        keeper_account_fn *, void *);
-    /* Makes the pending key and CSR durable; must precede NEW_ORDER. A pending key that exists is kept
-     * when fresh is false (resumption). */
+    /* Makes the pending key and CSR durable; must precede NEW_ORDER. A pending key that exists is
+     * kept when fresh is false (resumption). */
     struct keeper_call *(*prepare)(struct keeper *, const char *cert, bool fresh, keeper_done_fn *,
                                    void *);
-    /* Checks the chain against the pending key, the names, the dates; installs it; durable and switched. */
+    /* Checks the chain against the pending key, the names, the dates; installs it; durable and
+     * switched. */
     struct keeper_call *(*install)(struct keeper *, const char *cert, const char *ca,
                                    const char *account_url, const char *chain_pem, size_t n,
                                    keeper_installed_fn *, void *);
-    struct keeper_call *(*installed)(struct keeper *, const char *cert, keeper_installed_fn *, void *);
-    /* One call per certificate of the configuration, then one with NULL, NULL: the start-up inventory. */
+    struct keeper_call *(*installed)(struct keeper *, const char *cert, keeper_installed_fn *,
+                                     void *);
+    /* One call per certificate of the configuration, then one with NULL, NULL: the start-up
+     * inventory. */
     struct keeper_call *(*list)(struct keeper *, keeper_installed_fn *, void *);
-    /* Step `step` of deployment `deployment` for these certificates (several: once and reload merge). */
+    /* Step `step` of deployment `deployment` for these certificates (several: once and reload
+     * merge). */
     struct keeper_call *(*step)(struct keeper *, const char *deployment, unsigned step,
                                 const char *const *certs, size_t n, keeper_step_fn *, void *);
-    struct keeper_call *(*worker)(struct keeper *, const char *provider, keeper_worker_fn *, void *);
+    struct keeper_call *(*worker)(struct keeper *, const char *provider, keeper_worker_fn *,
+                                  void *);
     void (*worker_kill)(struct keeper *, const char *provider);
     void (*cancel)(struct keeper_call *);
 };

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The event loop: libevent behind a thin face. One loop per process, one thread; nothing here may be
- * called from another thread except loop_wake().
+ * The event loop: libevent behind a thin face. One loop per process, one thread; nothing here may
+ * be called from another thread except loop_wake().
  *
- * Every callback runs from loop_run(), never from the function that asked for it. Nothing due means no
- * wake-up: deadlines of all timers share two kernel timers (wall clock: timerfd with cancel-on-set, so
- * they survive suspend and steps; boot time for delays).
+ * Every callback runs from loop_run(), never from the function that asked for it. Nothing due means
+ * no wake-up: deadlines of all timers share two kernel timers (wall clock: timerfd with
+ * cancel-on-set, so they survive suspend and steps; boot time for delays).
  */
 #ifndef RENEWD_LOOP_LOOP_H
 #define RENEWD_LOOP_LOOP_H
@@ -33,7 +33,8 @@ static inline int64_t loop_mono_ms(const struct loop *l)
     return clock_mono_ms(loop_clock(l));
 }
 
-/* Run once, after the present callback has returned. Embedded in its owner; zeroed is valid (idle). */
+/* Run once, after the present callback has returned. Embedded in its owner; zeroed is valid (idle).
+ */
 struct defer {
     struct list node;
     void (*fn)(void *arg);
@@ -59,13 +60,15 @@ bool timer_armed(const struct timer *t);
 /* Readiness of a descriptor. */
 enum { LOOP_READ = 1, LOOP_WRITE = 2 };
 struct watch;
-struct watch *watch_new(struct loop *l, int fd, int what, void (*fn)(void *arg, int what), void *arg);
+struct watch *watch_new(struct loop *l, int fd, int what, void (*fn)(void *arg, int what),
+                        void *arg);
 void watch_set(struct watch *w, int what); /* 0: none */
 void watch_free(struct watch *w);
 
 /* Signals, by signalfd or libevent's; SIGCHLD belongs to child.h. */
 struct watch_signal;
-struct watch_signal *watch_signal_new(struct loop *l, int sig, void (*fn)(void *arg, int sig), void *arg);
+struct watch_signal *watch_signal_new(struct loop *l, int sig, void (*fn)(void *arg, int sig),
+                                      void *arg);
 void watch_signal_free(struct watch_signal *w);
 
 /* From any thread: makes the loop call fn soon; several wakes may be one call. */

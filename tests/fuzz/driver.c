@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Runs LLVMFuzzerTestOneInput over every file of the folders given: the corpus as a regression test. */
+/* Runs LLVMFuzzerTestOneInput over every file of the folders given: the corpus as a regression
+ * test. */
 #include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>
