@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #define TASKS_MAX 100000u /* of an engine gone wild */
+#define KEYGENS_MAX 2     /* RSA keys made at once; each takes a whole processor */
 
 struct services {
     struct services_env env;
@@ -32,7 +33,7 @@ struct services {
     struct steps *steps;
     struct workers *workers;
     struct list tasks;
-    unsigned n_tasks;
+    unsigned n_tasks, n_keygens;
 };
 
 struct task {
@@ -41,6 +42,7 @@ struct task {
     uint32_t id;
     struct step_run *step;
     struct keygen *keygen;
+    bool wants_key; /* and waits until fewer keys are being made */
     char *provider; /* a worker that starts */
     struct conf *conf;
     const struct conf_cert *cert;
@@ -92,6 +94,15 @@ static void task_free(struct task *t)
     free(t);
 }
 
+static void start_keygens(struct services *s);
+
+static void keygen_ended(struct task *t)
+{
+    if (t->keygen)
+        t->services->n_keygens--;
+    t->keygen = NULL;
+}
+
 static void task_cancel(struct task *t)
 {
     CLEANUP_FREE char *provider = t->provider;
@@ -99,11 +110,13 @@ static void task_cancel(struct task *t)
     if (t->step)
         step_cancel(t->step);
     keygen_cancel(t->keygen);
+    keygen_ended(t);
     t->provider = NULL;
     if (provider)
         workers_kill(s->workers, provider); /* its callback frees the task */
     else
         task_free(t);
+    start_keygens(s);
 }
 
 static struct task *task_find(struct services *s, uint32_t id)
@@ -212,13 +225,36 @@ static void key_made(void *arg, struct pkey *key, const struct err *err)
     struct services *s = t->services;
     struct err e = *err;
     struct certs_env env = certs_env(s);
-    t->keygen = NULL;
+    keygen_ended(t);
     if (!key || certs_prepared(&env, t->cert, key, &e))
         refuse(s, t->id, &e);
     else
         answer(s, KEEPER_MSG_DONE, t->id, NULL);
     pkey_free(key);
     task_free(t);
+    start_keygens(s);
+}
+
+static void start_keygens(struct services *s)
+{
+    list_each(it, &s->tasks)
+    {
+        struct task *t = list_item(it, struct task, node);
+        struct err e = ERR_INIT;
+        if (s->n_keygens >= KEYGENS_MAX)
+            return;
+        if (!t->wants_key)
+            continue;
+        t->wants_key = false;
+        t->keygen = keygen_start(s->env.loop, s->env.programs->self, (enum key_type)t->cert->key,
+                                 key_made, t, &e);
+        if (t->keygen) {
+            s->n_keygens++;
+            continue;
+        }
+        refuse(s, t->id, &e);
+        task_free(t);
+    }
 }
 
 static int do_prepare(struct services *s, uint32_t id, const union keeper_msg *m)
@@ -236,12 +272,9 @@ static int do_prepare(struct services *s, uint32_t id, const union keeper_msg *m
     }
     struct task *t = task_new(s, id);
     t->cert = cert;
-    t->keygen =
-        keygen_start(s->env.loop, s->env.programs->self, (enum key_type)cert->key, key_made, t, &e);
-    if (t->keygen)
-        return 0;
-    task_free(t);
-    return refuse(s, id, &e);
+    t->wants_key = true;
+    start_keygens(s);
+    return 0;
 }
 
 static void tell_installed(struct services *s, uint32_t id, const struct conf_cert *cert,
@@ -453,6 +486,7 @@ int services_request(struct services *s, const struct frame_head *h, const union
 
 void services_reset(struct services *s)
 {
+    list_each(it, &s->tasks) list_item(it, struct task, node)->wants_key = false;
     while (!list_empty(&s->tasks))
         task_cancel(list_item(s->tasks.next, struct task, node));
     workers_reset(s->workers);
