@@ -382,7 +382,7 @@ static void part_ended(struct part *p, const char *text, const struct err *err)
         pool_left(pool);
     if (p->again) {
         part_rewind(p);
-    } else if (err && err->cls != ERR_NONE) {
+    } else if (err_is(err)) {
         char line[700];
         part_failed(p, err);
         part_tell(p, err_text(err, line, sizeof(line)));

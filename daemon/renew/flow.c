@@ -261,7 +261,7 @@ static void look_next(struct cert *c);
 static void look_over(struct cert *c, const struct err *err)
 {
     struct log_ctx log = renew_log(c);
-    if (err) {
+    if (err_is(err)) {
         if (c->st.blocked)
             outcome_blocked(c, err);
     } else {
@@ -279,7 +279,7 @@ static void on_look(void *arg, const char *text, const struct err *err)
     struct cert *c = arg;
     (void)text;
     c->look = NULL;
-    if (err && err->cls != ERR_NONE) {
+    if (err_is(err)) {
         look_over(c, err);
         return;
     }

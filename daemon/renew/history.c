@@ -90,7 +90,7 @@ void history_end(struct history *h, int64_t at_ms, const char *outcome, const st
     if (!h)
         return;
     char text[700] = "";
-    if (err && err->cls != ERR_NONE)
+    if (err_is(err))
         err_text(err, text, sizeof(text));
     h->ended_ms = at_ms;
     h->next_ms = next_ms;

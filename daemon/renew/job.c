@@ -116,7 +116,7 @@ static void on_cleaned(void *arg, const struct err *err)
     struct job *j = c->job;
     struct log_ctx log = {env->log, c->cert};
     char text[700];
-    if (err && err->cls != ERR_NONE)
+    if (err_is(err))
         log_warn(&log, "removing its DNS records: %s (tried again until they are gone)",
                  err_text(err, text, sizeof(text)));
     list_remove(&c->node);
@@ -161,7 +161,7 @@ static void on_prepared(void *arg, const struct err *err)
 {
     struct job *j = arg;
     j->call = NULL;
-    if (err && err->cls != ERR_NONE)
+    if (err_is(err))
         fail_with(j, err);
     job_event(j, j->err.cls == ERR_NONE ? EV_PREPARED : EV_FAILED);
 }
@@ -185,7 +185,7 @@ static void on_account(void *arg, const struct keeper_account *a, const struct e
 {
     struct job *j = arg;
     j->call = NULL;
-    j->replaces = a && !(err && err->cls != ERR_NONE) && str_eq(a->url, j->replaces_by);
+    j->replaces = a && !err_is(err) && str_eq(a->url, j->replaces_by);
     job_event(j, EV_ACCOUNT);
 }
 
@@ -321,7 +321,7 @@ static void on_publish_progress(void *arg, const struct publish_progress *p)
 static void on_ready(void *arg, const struct err *err, const char *warning)
 {
     struct job *j = arg;
-    if (err && err->cls != ERR_NONE) {
+    if (err_is(err)) {
         fail_with(j, err);
         job_event(j, EV_FAILED);
         return;
@@ -386,7 +386,7 @@ static void on_installed(void *arg, const struct keeper_installed *i, const stru
 {
     struct job *j = arg;
     j->call = NULL;
-    if (!i || (err && err->cls != ERR_NONE)) {
+    if (!i || (err_is(err))) {
         fail_with(j, err);
         /* What the keeper refuses is the CA's fault, and the order will bring nothing better. */
         j->at_ca = j->err.cls == ERR_PEER;
@@ -589,7 +589,7 @@ struct job *job_start(struct job_env *env, const struct job_spec *s, const struc
 
 void job_stored(struct job *j, const struct err *err)
 {
-    if (err && err->cls != ERR_NONE) {
+    if (err_is(err)) {
         fail_with(j, err);
         job_event(j, EV_FAILED);
         return;

@@ -53,7 +53,7 @@ static void on_background(void *arg, const struct err *err)
 {
     struct log_ctx log = {arg, NULL};
     char text[700];
-    if (err && err->cls != ERR_NONE)
+    if (err_is(err))
         log_error(&log, "the state store cannot be written: %s", err_text(err, text, sizeof(text)));
 }
 

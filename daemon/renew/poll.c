@@ -85,7 +85,7 @@ static void on_ari(void *arg, const struct acme_ari *a, const struct err *err)
     r->polling--;
     if (a)
         learnt(c, a);
-    if (err && err->cls != ERR_NONE) {
+    if (err_is(err)) {
         char text[700];
         log_debug(&log, "renewal information: %s", err_text(err, text, sizeof(text)));
     }

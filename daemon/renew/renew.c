@@ -205,7 +205,7 @@ static void on_loaded(void *arg, const struct store_item *items, size_t n, const
 {
     struct renew *r = arg;
     r->load = NULL;
-    if (err && err->cls != ERR_NONE) {
+    if (err_is(err)) {
         start_failed(r, err);
         return;
     }
@@ -219,15 +219,15 @@ static void on_listed(void *arg, const struct keeper_installed *i, const struct 
     struct renew *r = arg;
     if (i) {
         struct cert *c = i->cert ? map_get(r->by_name, i->cert) : NULL;
-        if (c && !(err && err->cls != ERR_NONE)) {
+        if (c && !err_is(err)) {
             cert_set_installed(c, i, r->texts);
             return;
         }
-        if (!(err && err->cls != ERR_NONE))
+        if (!err_is(err))
             return;
     }
     r->list = NULL;
-    if (err && err->cls != ERR_NONE)
+    if (err_is(err))
         start_failed(r, err);
     else
         r->load = store_list(r->env.store, "cert/", on_loaded, r);
@@ -256,7 +256,7 @@ static void on_installed(void *arg, const struct keeper_installed *i, const stru
     struct cert *c = arg;
     char text[700];
     c->asking = NULL;
-    if (err && err->cls != ERR_NONE) {
+    if (err_is(err)) {
         struct log_ctx log = renew_log(c);
         log_warn(&log, "what is installed is not known: %s", err_text(err, text, sizeof(text)));
     } else if (i) {

@@ -100,18 +100,24 @@ int64_t scheduler_due(const struct sched_item *it)
     return it->due.at ? it->due.key : 0;
 }
 
+static struct heap_node *first_due(const struct scheduler *s)
+{
+    struct heap_node *first = heap_min(&s->due);
+    int64_t now = loop_wall_ms(s->loop);
+    return first && !s->stopped && first->key <= now && now >= s->hold_until_ms ? first : NULL;
+}
+
 static void serve_due(void *arg)
 {
     struct scheduler *s = arg;
-    for (unsigned n = 0; n < SERVED_AT_ONCE; n++) {
-        struct heap_node *first = heap_min(&s->due);
-        int64_t now = loop_wall_ms(s->loop);
-        if (!first || s->stopped || first->key > now || now < s->hold_until_ms)
-            break;
+    struct heap_node *first;
+    for (unsigned n = 0; n < SERVED_AT_ONCE && (first = first_due(s)); n++) {
         heap_remove(&s->due, first);
         s->handler.due(s->arg, CONTAINER_OF(first, struct sched_item, due));
     }
     arm(s);
+    if (s->queued && !s->stopped)
+        loop_defer(s->loop, &s->turn, serve_ready, s);
 }
 
 static struct lane *lane_named(struct scheduler *s, const char *name)
@@ -181,11 +187,12 @@ static void run(struct scheduler *s, struct sched_item *it)
     s->handler.start(s->arg, it);
 }
 
-/* One of each lane in turn, until nothing more may run. */
+/* One of each lane in turn, until nothing more may run. Who comes first is known only when all that
+ * is due has been queued. */
 static void serve_ready(void *arg)
 {
     struct scheduler *s = arg;
-    bool some = true;
+    bool some = !first_due(s);
     while (some && !s->stopped) {
         some = false;
         list_each(it, &s->lanes)

@@ -214,7 +214,7 @@ static void on_history(void *arg, const struct store_item *items, size_t n, cons
     const struct cert *c = map_get(x->renew->by_name, x->name);
     struct err e = ERR_INIT;
     struct json *j = NULL;
-    if (err && err->cls != ERR_NONE) {
+    if (err_is(err)) {
         e = *err;
     } else if (!c) {
         err_set(&e, ERR_CONFIG, "there is no certificate named %s", x->name);
