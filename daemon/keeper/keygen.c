@@ -89,7 +89,7 @@ struct keygen *keygen_start(struct loop *l, const char *program, enum key_type t
 
 int keygen_main(const char *type)
 {
-    CLEANUP_BUF struct buf pem;
+    CLEANUP_BUF struct buf pem = {0};
     struct err e = ERR_INIT;
     enum key_type t;
     if (!key_type_parse(type, &t))
