@@ -71,22 +71,17 @@ static void other_questions_and_no_replies(void **state)
 
 static void every_truncation_is_refused(void **state)
 {
+    /* clang-format off */
     static const char msg[] =
-        HEAD("\x80\x00", "\1", "\5", "\1", "\1")
-            QUESTION
-                RECORD("\x10", "\3") "\2hi" RECORD("\5", "\5") "\2up\xc0\x0c" RECORD("\1", "\4") "\1\2\3\4" RECORD(
-                    "\x1c",
-                    "\x10") "0123456789abcdef" RECORD("\2",
-                                                      "\2") "\xc0\x0c" RECORD("\6",
-                                                                              "\x18") "\xc0\x0c\xc0"
-                                                                                      "\x0c\0\0"
-                                                                                      "\0\1\0\0\0\2"
-                                                                                      "\0\0\0\3"
-                                                                                      "\0\0\0\4\0\0"
-                                                                                      "\0"
-                                                                                      "\5" RECORD(
-                                                                                          "\x63",
-                                                                                          "\1") "x";
+        HEAD("\x80\x00", "\1", "\5", "\1", "\1") QUESTION
+        RECORD("\x10", "\3") "\2hi"
+        RECORD("\5", "\5") "\2up\xc0\x0c"
+        RECORD("\1", "\4") "\1\2\3\4"
+        RECORD("\x1c", "\x10") "0123456789abcdef"
+        RECORD("\2", "\2") "\xc0\x0c"
+        RECORD("\6", "\x18") "\xc0\x0c\xc0\x0c\0\0\0\1\0\0\0\2\0\0\0\3\0\0\0\4\0\0\0\5"
+        RECORD("\x63", "\1") "x";
+    /* clang-format on */
 
     (void)state;
     assert_int_equal(READ(msg), 0);
