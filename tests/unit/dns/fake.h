@@ -11,6 +11,7 @@
 #include "dns/provider.h"
 #include "io/dns.h"
 #include "loop/loop.h"
+#include "store/store.h"
 
 /* loop */
 void fake_run_for(struct loop *l, int64_t ms); /* of virtual time; ends early on loop_stop() */
@@ -71,6 +72,12 @@ struct fake_providers {
 struct providers *fake_providers_new(struct loop *l, struct dns *d);
 struct fake_providers *fake_of(struct providers *p);
 void fake_log(struct fake_providers *f, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* A store over another that notes in the providers' log what became durable when ("durable
+ * intended+intended; ", "durable deleted; "), fails the next n batches, or holds them back. */
+struct store *fake_store_new(struct store *real, struct fake_providers *log);
+void fake_store_fail(struct store *s, unsigned n);
+void fake_store_hold(struct store *s, bool hold); /* false: those held back complete */
 
 /* configuration: dns_zones[0] and, if suffix is not NULL, [1] */
 struct fake_conf {

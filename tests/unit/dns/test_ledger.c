@@ -20,30 +20,10 @@
 #define FQDN "_acme-challenge.example.org"
 #define DAY_MS INT64_C(86400000)
 
-/* A store that notes in the providers' log what became durable when, and can be told to fail. */
-struct noting {
-    struct store store;
-    struct store *real;
-    struct fake_providers *log;
-    unsigned fail;
-    struct list notes;
-};
-static struct noting *the_store; /* store_ops.cancel is given no store */
-struct noted {
-    struct list node; /* noting.notes */
-    struct store_call *call;
-    struct noting *s;
-    char text[512];
-    store_write_fn *done;
-    void *arg;
-    bool fail;
-};
-
 struct fixture {
     struct loop *loop;
     struct dns *dns;
-    struct store *memory;
-    struct noting noting;
+    struct store *memory, *store;
     struct providers *providers;
     struct fake_providers *fake;
     struct ledger *ledger;
@@ -55,87 +35,15 @@ struct fixture {
     char records[4096];
 };
 
-static void on_durable(void *arg, const struct err *err)
-{
-    struct noted *n = arg;
-    struct err e = *err;
-    if (n->fail)
-        err_set(&e, ERR_LOCAL, "the disk is full");
-    else
-        fake_log(n->s->log, "%s", n->text);
-    if (n->done)
-        n->done(n->arg, &e);
-    list_remove(&n->node);
-    free(n);
-}
-
-static const char *state_in(const struct store_op *op)
-{
-    if (!op->value)
-        return "deleted";
-    for (const char *const *s = (const char *const[]){"intended", "present", "removing", NULL}; *s;
-         s++)
-        if (strstr(op->value, *s))
-            return *s;
-    return "?";
-}
-
-static struct store_call *noting_batch(struct store *s, const struct store_op *ops, size_t n,
-                                       store_write_fn *done, void *arg)
-{
-    struct noting *self = (struct noting *)s;
-    struct noted *note = xnew(struct noted);
-    *note = (struct noted){.s = self, .done = done, .arg = arg};
-    for (size_t i = 0; i < n; i++)
-        snprintf(note->text + strlen(note->text), sizeof(note->text) - strlen(note->text), "%s%s",
-                 i ? "+" : "durable ", state_in(&ops[i]));
-    snprintf(note->text + strlen(note->text), sizeof(note->text) - strlen(note->text), "; ");
-    if (self->fail) {
-        self->fail--;
-        note->fail = true;
-        n = 0;
-    }
-    list_append(&self->notes, &note->node);
-    note->call = store_batch(self->real, ops, n, on_durable, note);
-    return note->call;
-}
-
-static struct store_call *noting_get(struct store *s, const char *key, store_read_fn *done,
-                                     void *arg)
-{
-    return store_get(((struct noting *)s)->real, key, done, arg);
-}
-
-static struct store_call *noting_list(struct store *s, const char *key, store_read_fn *done,
-                                      void *arg)
-{
-    return store_list(((struct noting *)s)->real, key, done, arg);
-}
-
-static void noting_cancel(struct store_call *c)
-{
-    list_each(it, &the_store->notes)
-    {
-        struct noted *n = list_item(it, struct noted, node);
-        if (n->call == c) {
-            n->done = NULL;
-            return;
-        }
-    }
-    store_cancel(the_store->real, c);
-}
-
 static void make_ledger(struct fixture *f)
 {
     struct ledger_env env = {
-        .loop = f->loop, .store = &f->noting.store, .providers = f->providers, .rng = &rng_system};
+        .loop = f->loop, .store = f->store, .providers = f->providers, .rng = &rng_system};
     f->ledger = ledger_new(&env);
 }
 
 static int setup(void **state)
 {
-    static const struct store_ops ops = {
-        .get = noting_get, .list = noting_list, .batch = noting_batch, .cancel = noting_cancel};
     struct fixture *f = xnew(struct fixture);
     f->loop = loop_new();
     f->dns = fake_dns_new(f->loop);
@@ -143,9 +51,7 @@ static int setup(void **state)
     f->memory = store_memory_new(f->loop);
     f->providers = fake_providers_new(f->loop, f->dns);
     f->fake = fake_of(f->providers);
-    f->noting = (struct noting){.store = {.ops = &ops}, .real = f->memory, .log = f->fake};
-    list_init(&f->noting.notes);
-    the_store = &f->noting;
+    f->store = fake_store_new(f->memory, f->fake);
     make_ledger(f);
     *state = f;
     return 0;
@@ -157,6 +63,7 @@ static int teardown(void **state)
     ledger_free(f->ledger);
     loop_run(f->loop);
     providers_free(f->providers);
+    store_close(f->store);
     store_close(f->memory);
     fake_dns_free(f->dns);
     assert_int_equal(fake_timers(f->loop), 0);
@@ -313,7 +220,7 @@ static void test_abandoned_call(void **state)
 static void test_store_fails(void **state)
 {
     struct fixture *f = *state;
-    f->noting.fail = 1;
+    fake_store_fail(f->store, 1);
     intend(f, "order-1");
     loop_run(f->loop);
     assert_int_equal(f->intended, 1);
@@ -474,7 +381,7 @@ static void test_delete_fails(void **state)
     struct fixture *f = *state;
     present(f, "order-1");
     ledger_clean(f->ledger, f->entries, 2, on_clean, f);
-    f->noting.fail = 1;
+    fake_store_fail(f->store, 1);
     fake_run_for(f->loop, 1000);
     assert_int_equal(f->cleaned, 1);
     assert_int_equal(f->err.cls, ERR_LOCAL);

@@ -27,7 +27,7 @@
 struct fixture {
     struct loop *loop;
     struct dns *dns;
-    struct store *store;
+    struct store *memory, *store;
     struct providers *providers;
     struct fake_providers *fake;
     struct publisher *publisher;
@@ -84,9 +84,10 @@ static int setup(void **state)
     struct fixture *f = xnew(struct fixture);
     f->loop = loop_new();
     f->dns = fake_dns_new(f->loop);
-    f->store = store_memory_new(f->loop);
+    f->memory = store_memory_new(f->loop);
     f->providers = fake_providers_new(f->loop, f->dns);
     f->fake = fake_of(f->providers);
+    f->store = fake_store_new(f->memory, f->fake);
     fake_conf_init(&f->conf);
     fake_conf_provider(&f->conf, "main", "example.org");
     fake_conf_provider(&f->conf, "other", "acme.net");
@@ -112,8 +113,9 @@ static int teardown(void **state)
     publication_free(f->running);
     publisher_free(f->publisher);
     loop_run(f->loop);
-    providers_free(f->providers);
     store_close(f->store);
+    providers_free(f->providers);
+    store_close(f->memory);
     fake_dns_free(f->dns);
     assert_int_equal(fake_timers(f->loop), 0);
     loop_free(f->loop);
@@ -204,6 +206,53 @@ static void test_apex_and_wildcard(void **state)
     assert_false(fake_has(f->dns, NULL, OWNER, V1) || fake_has(f->dns, NULL, OWNER, V2));
     assert_non_null(strstr(f->fake->log, "remove " OWNER " " V1 " h-AAAA"));
     assert_int_equal(fake_timers(f->loop), 0);
+}
+
+/* Nothing is asked of the provider before the intents are durable, nothing is ready before the
+ * handles are. */
+static void test_ledger_comes_first(void **state)
+{
+    struct fixture *f = *state;
+    fake_run_for(f->loop, 10);
+    fake_store_hold(f->store, true);
+    start(f);
+    fake_run_for(f->loop, 1000);
+    assert_int_equal(f->fake->adds, 0);
+    fake_store_hold(f->store, false);
+    fake_run_for(f->loop, 1);
+    assert_int_equal(f->fake->adds, 2);
+    fake_store_hold(f->store, true);
+    fake_run_for(f->loop, 2000);
+    assert_int_equal(fake_count(f->dns, NULL, OWNER, DNS_TXT), 4); /* meanwhile it looks */
+    assert_int_equal(f->readies, 0);
+    fake_store_hold(f->store, false);
+    assert_int_equal(f->readies, 1);
+    assert_string_equal(f->fake->log, "durable intended+intended; main:add " OWNER " " V1
+                                      "; main:add " OWNER " " V2 "; durable present+present; ");
+}
+
+static void test_ledger_fails(void **state)
+{
+    struct fixture *f = *state;
+    fake_store_fail(f->store, 1);
+    run(f);
+    assert_int_equal(f->err.cls, ERR_LOCAL);
+    assert_int_equal(f->fake->adds, 0);
+    clean(f);
+    run(f);
+    assert_int_equal(f->err.cls, ERR_NONE);
+    clean(f);
+    f->fake->delay_ms = 100;
+    f->readies = 0;
+    start(f);
+    fake_run_for(f->loop, 50);
+    fake_store_fail(f->store, 1); /* the handles */
+    fake_run_for(f->loop, 1000);
+    assert_int_equal(f->readies, 1);
+    assert_int_equal(f->err.cls, ERR_LOCAL);
+    clean(f);
+    assert_string_equal(records(f), "");
+    assert_false(fake_has(f->dns, NULL, OWNER, V1));
 }
 
 static void test_alias_to_another_provider(void **state)
@@ -582,6 +631,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(test_apex_and_wildcard),
+        T(test_ledger_comes_first),
+        T(test_ledger_fails),
         T(test_alias_to_another_provider),
         T(test_two_zones_and_a_lagging_secondary),
         T(test_no_provider),
