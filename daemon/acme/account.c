@@ -37,7 +37,7 @@ static void finish(struct account *a, const struct err *err)
     struct ca *ca = ca_ref(a->ca);
     struct list all;
 
-    a->state = err ? ACCOUNT_UNKNOWN : ACCOUNT_READY;
+    a->state = err_is(err) ? ACCOUNT_UNKNOWN : ACCOUNT_READY;
     a->lost = false;
     list_init(&all);
     while (!list_empty(&a->waiters)) {
@@ -77,7 +77,7 @@ static void saved(void *arg, const struct keeper_account *k, const struct err *e
     struct err e = ERR_INIT;
 
     a->call = NULL;
-    if (err) {
+    if (err_is(err)) {
         fail(a, err);
         return;
     }
@@ -94,11 +94,11 @@ static void registered(void *arg, const struct http_reply *reply, const struct e
 {
     struct account *a = arg;
     const struct acme_env *env = a->ca->env;
-    const char *url = err ? NULL : http_reply_header(reply, "Location");
+    const char *url = err_is(err) ? NULL : http_reply_header(reply, "Location");
     struct err e = ERR_INIT;
 
     a->request = NULL;
-    if (err) {
+    if (err_is(err)) {
         fail(a, err);
         return;
     }
@@ -138,7 +138,7 @@ static void have_directory(void *arg, const struct directory_doc *doc, const str
                                 .doing = "registering the account at",
                                 .about = a->ca->cf->name};
 
-    if (err) {
+    if (err_is(err)) {
         fail(a, err);
         return;
     }
@@ -165,7 +165,7 @@ static void forgotten(void *arg, const struct keeper_account *k, const struct er
 
     (void)k;
     a->call = NULL;
-    if (err)
+    if (err_is(err))
         fail(a, err);
     else
         begin_directory(a);
@@ -184,7 +184,7 @@ static void looked_up(void *arg, const struct keeper_account *k, const struct er
     struct account *a = arg;
 
     a->call = NULL;
-    if (err) {
+    if (err_is(err)) {
         fail(a, err);
         return;
     }

@@ -52,12 +52,12 @@ static void finish(struct acme_call *c, const struct acme_ari *ari, const struct
     void *arg = c->arg;
     struct err e = ERR_INIT;
 
-    if (err) {
+    if (err_is(err)) {
         e = *err;
         err_activity(&e, "asking for renewal information");
     }
     acme_call_cancel(c);
-    done(arg, ari, err ? &e : NULL);
+    done(arg, ari, err_is(err) ? &e : NULL);
 }
 
 /* What lasts: asked again in six hours, unless the CA has named a time. */
@@ -127,7 +127,7 @@ static void have_directory(void *arg, const struct directory_doc *doc, const str
     struct acme_call *c = arg;
     struct acme_ari ari = {.explanation = ""};
 
-    if (err) {
+    if (err_is(err)) {
         failed(c, err);
     } else if (!*doc->renewal_info) {
         ari.retry_at_ms = loop_wall_ms(c->loop) + POLL_MAX_MS;

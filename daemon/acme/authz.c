@@ -54,7 +54,7 @@ void authz_set_free(struct authz_set *s)
 /* One of the parallel requests has ended; the last one ends the whole. */
 static void one_done(struct authz_set *s, const struct err *err)
 {
-    if (err) {
+    if (err_is(err)) {
         s->err = *err;
         cancel_all(s);
         s->done(s->arg, &s->err);
@@ -80,7 +80,7 @@ static void have_authz(void *arg, const struct http_reply *reply, const struct e
     struct err e = ERR_INIT;
 
     a->request = NULL;
-    if (err) {
+    if (err_is(err)) {
         one_done(a->set, err);
         return;
     }

@@ -42,7 +42,7 @@ static void answer(struct server *s, const struct err *err)
     while (!list_empty(&all)) {
         struct directory_wait *w = list_item(all.next, struct directory_wait, node);
         directory_wait_cancel(w);
-        w->fn(w->arg, err ? NULL : &d->doc, err);
+        w->fn(w->arg, err_is(err) ? NULL : &d->doc, err);
     }
     server_unref(s);
 }

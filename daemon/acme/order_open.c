@@ -141,9 +141,9 @@ struct verdict create_event(struct acme_order *o, const struct event *ev)
 {
     switch (ev->kind) {
     case EV_DIRECTORY:
-        return ev->err ? order_fail(o, ev->err) : send_new_order(o, ev->directory);
+        return err_is(ev->err) ? order_fail(o, ev->err) : send_new_order(o, ev->directory);
     case EV_REPLY:
-        return ev->err ? create_refused(o, ev->err) : created(o, ev->reply);
+        return err_is(ev->err) ? create_refused(o, ev->err) : created(o, ev->reply);
     case EV_CONTINUE:
         return o->url ? order_by_status(o) : order_wait();
     default:
@@ -279,5 +279,5 @@ struct verdict answer_event(struct acme_order *o, const struct event *ev)
 {
     if (ev->kind != EV_AUTHZS)
         return order_wait();
-    return ev->err ? order_fail(o, ev->err) : order_next(ACME_VALIDATE);
+    return err_is(ev->err) ? order_fail(o, ev->err) : order_next(ACME_VALIDATE);
 }

@@ -63,13 +63,13 @@ static void finish(struct request *r, const struct http_reply *reply, const stru
     struct err e = ERR_INIT;
     void *arg = r->arg;
 
-    if (err) {
+    if (err_is(err)) {
         e = *err;
         err_activity(&e, "%s %s", r->spec.doing, r->spec.about ? r->spec.about : ca->cf->name);
         ca->last_error = e;
     }
     request_free(r);
-    done(arg, reply, err ? &e : NULL);
+    done(arg, reply, err_is(err) ? &e : NULL);
     ca_unref(ca);
 }
 
@@ -107,7 +107,7 @@ static void account_again(void *arg, const struct err *err)
 {
     struct request *r = arg;
 
-    if (err)
+    if (err_is(err))
         finish(r, NULL, err);
     else if (r->ca->account.changes == r->changes)
         finish(r, NULL, &r->first);
@@ -204,7 +204,7 @@ static void have_signature(void *arg, const char *jws, size_t n, const struct er
 
     r->sign = NULL;
     r->nonce[0] = '\0';
-    if (err)
+    if (err_is(err))
         finish(r, NULL, err);
     else
         r->post = http_start(r->ca->server->site, &h, posted, r);
@@ -228,7 +228,7 @@ static void have_nonce(void *arg, const char *nonce, const struct err *err)
 {
     struct request *r = arg;
 
-    if (err) {
+    if (err_is(err)) {
         failed(r, NULL, err, false);
         return;
     }
@@ -250,7 +250,7 @@ static void have_account(void *arg, const struct err *err)
 {
     struct request *r = arg;
 
-    if (err)
+    if (err_is(err))
         finish(r, NULL, err);
     else
         begin(r);
@@ -261,7 +261,7 @@ static void have_directory(void *arg, const struct directory_doc *doc, const str
     struct request *r = arg;
 
     (void)doc;
-    if (err)
+    if (err_is(err))
         finish(r, NULL, err);
     else
         begin(r);

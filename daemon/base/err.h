@@ -40,6 +40,12 @@ struct err {
         .cls = ERR_NONE                                                                            \
     }
 
+/* Completions tell success by NULL or by class ERR_NONE: this is the question to ask. */
+static inline bool err_is(const struct err *e)
+{
+    return e && e->cls != ERR_NONE;
+}
+
 /* Fill *e (if not NULL) and return -1. Overwrites what was there but keeps e->activity. */
 int err_set(struct err *e, enum err_class cls, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
