@@ -77,7 +77,9 @@ static void on_closed(void *arg, const struct err *why)
     struct asking *a = arg;
     a->closed = true;
     if (!a->answered && a->err.cls == ERR_NONE)
-        err_set(&a->err, ERR_CONFIG, "its worker ended without a word (%s)", why->detail);
+        err_set(&a->err, ERR_CONFIG, "its worker did not describe it: %s", why->detail);
+    if (why->cls == ERR_PEER)
+        loop_stop(a->loop);
     end_when_gone(a);
 }
 

@@ -101,13 +101,16 @@ static int teardown(void **state)
 
 static struct programs programs(void)
 {
-    static char self[512], engine[600];
+    static char self[512], engine[600], worker[600];
     ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
     self[n] = '\0';
     *strrchr(self, '/') = '\0';
     snprintf(engine, sizeof(engine), "%s/fake_engine", self);
-    strcat(self, "/../../bin/renewd"); /* for keys */
-    return (struct programs){.self = self, .engine = engine, .worker = engine, .plugins = self};
+    snprintf(worker, sizeof(worker), "%s/fake_worker", self);
+    char *end = strrchr(self, '/'); /* BUILD/tests/unit: BUILD/bin/renewd makes keys */
+    *end = '\0';
+    snprintf(strrchr(self, '/'), 32, "/bin/renewd");
+    return (struct programs){.self = self, .engine = engine, .worker = worker, .plugins = self};
 }
 
 static pid_t spawn(struct world *w, const char *mode, bool once, const char *watchdog)
@@ -407,6 +410,55 @@ static void test_once(void **state)
     assert_int_equal(wait_exit(w), EXIT_FAILED);
 }
 
+/* All of these, in whatever order. */
+static void expect_all(struct world *w, const char *const *expected, size_t n)
+{
+    unsigned seen = 0;
+    while (seen != (1u << n) - 1) {
+        const char *line = next(w);
+        size_t i = 0;
+        while (i < n && ((seen & 1u << i) || !str_starts(line, expected[i])))
+            i++;
+        if (i == n)
+            fail_msg("unexpected: %s", line);
+        seen |= 1u << i;
+    }
+}
+
+static void test_serves_the_engine(void **state)
+{
+    static const char *const expected[] = {
+        "item a.example.org 0", "item rsa.example.org 0", "list end 1",
+        "account none [] []",   "account bug [] []",      "signed none 1",
+        "prepared none",        "prepared none",          "step none: hello a.example.org",
+        "step bug: ",
+    };
+    struct world *w = *state;
+    char text[1024], path[256];
+    struct stat st;
+    snprintf(path, sizeof(path), "%s/good.so", w->top);
+    close(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0755));
+    snprintf(text, sizeof(text),
+             "defaults: {ca: test}\n"
+             "cas:\n  test: {directory: 'https://ca.example/dir', email: a@example.org}\n"
+             "providers:\n  p: {plugin: %s, token: abc}\n"
+             "certificates:\n"
+             "  - names: [a.example.org]\n"
+             "    deploy: [{run: [/bin/echo, hello, '%%n']}]\n"
+             "  - names: [rsa.example.org]\n"
+             "    key: rsa-2048\n",
+             path);
+    write_conf(w, text);
+    begin(w, "ask");
+    expect_start(w, 1);
+    expect_all(w, expected, ARRAY_LEN(expected));
+    snprintf(path, sizeof(path), "%s/state/pending/rsa.example.org/privkey.pem", w->top);
+    assert_int_equal(stat(path, &st), 0);
+    assert_true(st.st_size > 1500);
+    assert_int_equal(st.st_mode & 07777, 0600);
+    assert_int_equal(end_in_order(w), EXIT_DONE);
+}
+
 static void test_watchdog(void **state)
 {
     struct world *w = *state;
@@ -437,6 +489,7 @@ int main(void)
         T(test_crash_before_ready),
         T(test_death_of_the_keeper),
         T(test_once),
+        T(test_serves_the_engine),
         T(test_watchdog),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
