@@ -50,7 +50,8 @@ static int32_t do_exchange(struct renewd_ctx *ctx, const struct renewd_txt *t, c
 {
     const void *reply;
     uint32_t n;
-    int32_t rc = ctx->host->dns_exchange(ctx, server, t->zone, "\x12\x34question", 10, &reply, &n);
+    int32_t rc =
+        ctx->host->dns_exchange(ctx, server, t->zone, "\x12\x34questions!", 12, &reply, &n);
     if (rc == RENEWD_OK)
         ctx->host->set_handle(ctx, renewd_textf(ctx, "%.*s", (int)n, (const char *)reply));
     return rc;
@@ -237,6 +238,7 @@ static int32_t create(struct renewd_ctx *ctx, void **ret_self)
     return RENEWD_OK;
 }
 
+#ifndef PROBE_MODEL
 static int32_t apply(void *self, struct renewd_ctx *ctx, const struct renewd_change *const *changes,
                      uint32_t n)
 {
@@ -246,6 +248,7 @@ static int32_t apply(void *self, struct renewd_ctx *ctx, const struct renewd_cha
             return renewd_fail(ctx, RENEWD_E_REJECTED, "not in a batch");
     return RENEWD_OK;
 }
+#endif
 
 static struct renewd_plugin plugin = {
     .id = "probe",

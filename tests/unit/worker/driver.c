@@ -146,7 +146,7 @@ static void send_config(struct driver *d, const struct driver_option *options)
     send_buf(d->keeper, &b);
 }
 
-int driver_start(struct driver *d, const char *path, const struct driver_option *options,
+int driver_spawn(struct driver *d, const char *path, const struct driver_option *options,
                  struct err *e)
 {
     int engine[2], keeper[2];
@@ -173,6 +173,19 @@ int driver_start(struct driver *d, const char *path, const struct driver_option 
     if (expect(d, d->keeper, WORKER_CREATED, &payload, &n, e) != 0)
         goto fail;
     free(payload);
+    return 0;
+fail:
+    driver_stop(d);
+    return -1;
+}
+
+int driver_start(struct driver *d, const char *path, const struct driver_option *options,
+                 struct err *e)
+{
+    char *payload;
+    size_t n;
+    if (driver_spawn(d, path, options, e) != 0)
+        return -1;
     if (expect(d, d->engine, WORKER_HELLO, &payload, &n, e) != 0)
         goto fail;
     int rc = worker_hello_decode(payload, n, &d->hello);

@@ -40,6 +40,9 @@ struct driver_option {
 
 /* --describe; -1: *e says what the worker said. */
 int driver_describe(const char *path, struct worker_descriptor *ret, struct err *e);
+/* Up to CREATED: HELLO waits in d->engine. */
+int driver_spawn(struct driver *d, const char *path, const struct driver_option *options,
+                 struct err *e);
 /* Up to CREATED and HELLO. options end with name NULL. */
 int driver_start(struct driver *d, const char *path, const struct driver_option *options,
                  struct err *e);

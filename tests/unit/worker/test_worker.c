@@ -299,7 +299,7 @@ static void test_requests(void **state)
     assert_string_equal(done.handle, "200 POST https://api.example.com/ 1");
     assert_int_equal(done.http, 200);
     assert_int_equal(add(&d, "exchange ns1", &done), WORKER_E_OK);
-    assert_string_equal(done.handle, "ns1/example.org/10");
+    assert_string_equal(done.handle, "ns1/example.org/12");
     driver_stop(&d);
 }
 
