@@ -132,6 +132,7 @@ void world_crash(struct world *w);
 void world_run(struct world *w, int64_t span_ms); /* virtual time passes */
 /* Until it is so or the time is over; tells which. */
 bool world_until(struct world *w, bool (*so)(struct world *w), int64_t span_ms);
+struct ca_order *world_order(struct world *w, const char *url); /* NULL: none */
 struct site *world_site(struct world *w, const char *name);
 void world_install(struct world *w, size_t site, int64_t age_ms);    /* adopted, of w->lifetime */
 struct renew_status world_status(struct world *w, const char *name); /* texts are static */

@@ -22,13 +22,18 @@ struct acme_order {
     struct err err;
 };
 
+/* The number of an order is in its URL, from 1. */
+struct ca_order *world_order(struct world *w, const char *url)
+{
+    const char *slash = strrchr(url, '/');
+    size_t i = slash ? strtoul(slash + 1, NULL, 10) : 0;
+    return i && i <= w->n_orders && str_eq(w->orders[i - 1].url, url) ? &w->orders[i - 1] : NULL;
+}
+
 static struct ca_order *order_at(struct world *w, const char *url)
 {
-    for (size_t i = 0; i < w->n_orders; i++) {
-        if (str_eq(w->orders[i].url, url) && !w->orders[i].gone)
-            return &w->orders[i];
-    }
-    return NULL;
+    struct ca_order *o = world_order(w, url);
+    return o && !o->gone ? o : NULL;
 }
 
 static void next(struct acme_order *o, int64_t ms, void (*effect)(struct call *),
@@ -244,10 +249,7 @@ acme_ari_get(struct acme *a, const char *ca, const char *cert_id,
     struct world *w = a->world;
     struct call *c = world_call(w, 4, NULL, told_ari, (void (*)(void))done, arg);
     (void)ca;
-    for (size_t i = 0; i < w->n_sites; i++) {
-        if (str_eq(w->sites[i].serial, cert_id))
-            c->site = &w->sites[i];
-    }
+    c->site = world_site(w, cert_id);
     c->site->polls++;
     return (struct acme_call *)c;
 }

@@ -72,7 +72,7 @@ static void fill(const struct site *s, struct keeper_installed *i)
     i->not_after_ms = s->not_after;
     i->serial = s->serial;
     i->fingerprint = i->leaf_pem = s->fingerprint;
-    i->cert_id = s->serial;
+    i->cert_id = s->name;
     i->directory = s->directory;
     i->account = s->directory[0] ? "https://ca/acct/1" : "";
     i->issuer = "Test CA";
@@ -118,11 +118,7 @@ static void do_install(struct call *c)
 {
     struct world *w = c->world;
     struct site *s = c->site;
-    const struct ca_order *o = NULL;
-    for (size_t i = 0; i < w->n_orders; i++) {
-        if (str_eq(w->orders[i].url, c->text))
-            o = &w->orders[i];
-    }
+    const struct ca_order *o = world_order(w, c->text);
     if (world_fails(s, FAULT_INSTALL, NULL)) {
         c->err = s->err;
         return;
