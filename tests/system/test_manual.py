@@ -95,3 +95,18 @@ def test_knot_example():
         file = lab.dir / "knot.conf"
         file.write_text(text)
         lab.run([checker, "-c", file, "conf-check"])
+
+
+def test_readme_example():
+    with Lab("readme") as lab:
+        text, = re.findall(r"^```yaml\n(.*?)^```$", (REPO / "README.md").read_text(), re.M | re.S)
+        r = check(make_folder(lab, "readme"), text)
+        assert r.returncode == 0, r.stderr
+
+
+def test_readme_points_to_what_is_there():
+    text = (REPO / "README.md").read_text()
+    targets = re.findall(r"\]\(([^)#]+)\)", text) + re.findall(r"(?:\./|\s)((?:contrib|tests)/[\w/-]+)", text)
+    assert len(targets) > 8, targets
+    missing = [t for t in targets if "://" not in t and not (REPO / t).exists()]
+    assert not missing, missing
