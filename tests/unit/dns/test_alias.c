@@ -327,6 +327,61 @@ static void test_referral_of_configured_servers(void **state)
     assert_int_equal(fake_count(f->dns, "resolver", NULL, 0), 0);
 }
 
+/* Glue that the parent has no business giving is not believed. */
+static void test_poisoned_glue(void **state)
+{
+    struct fixture *f = *state;
+    both(f, NAME, "NS", "ns.acme.net");
+    both(f, "ns.acme.net", "A", "203.0.113.66");
+    fake_zone(f->dns, OTHER, NAME);
+    fake_rr(f->dns, OTHER, NAME, NAME, "NS", "ns.acme.net");
+    leads_to(f, NAME, NAME, NAME);
+    assert_string_equal(f->servers, "ns.acme.net (192.0.2.9)");
+    assert_int_equal(fake_count(f->dns, "203.0.113.66", NULL, 0), 0);
+}
+
+/* A server that points upwards has no authority. */
+static void test_upward_referral(void **state)
+{
+    struct fixture *f = *state;
+    char *texts[] = {(char *)SUB, (char *)NS1};
+    fake_zone(f->dns, SUB, "example.org");
+    fake_rr(f->dns, SUB, "example.org", "org", "NS", "ns.evil.net");
+    fake_conf_servers(fake_conf_zone(&f->conf, "example.org"), texts, 2);
+    leads_to(f, NAME, NAME, "example.org");
+    assert_false(f->chain.resolved);
+    assert_int_equal(fake_count(f->dns, SUB, NAME, DNS_CNAME), 1);
+    assert_int_equal(fake_count(f->dns, NS1, NAME, DNS_CNAME), 1);
+}
+
+static void test_ipv6_only(void **state)
+{
+    struct fixture *f = *state;
+    fake_mode(f->dns, "2001:db8::2", FAKE_UP);
+    fake_zone(f->dns, "2001:db8::2", "six.net");
+    fake_rr(f->dns, "2001:db8::2", "six.net", "six.net", "NS", "ns.six.net");
+    fake_rr(f->dns, "2001:db8::2", "six.net", "ns.six.net", "AAAA", "2001:db8::2");
+    leads_to(f, "_acme-challenge.six.net", "_acme-challenge.six.net", "six.net");
+    assert_string_equal(f->servers, "ns.six.net (2001:db8::2)");
+}
+
+static void test_second_resolver(void **state)
+{
+    static const enum fake_mode vices[] = {FAKE_SILENT, FAKE_REFUSED, FAKE_SERVFAIL};
+    struct fixture *f = *state;
+    char *texts[] = {(char *)"9.9.9.8", (char *)"9.9.9.9"};
+    struct conf_dns_zone *z = fake_conf_zone(&f->conf, "example.org");
+    z->resolvers = (struct conf_strs){.v = texts, .n = 2};
+    for (size_t i = 0; i < ARRAY_LEN(vices); i++) {
+        fake_mode(f->dns, "9.9.9.8", vices[i]);
+        cuts_clear(f->cuts);
+        leads_to(f, NAME, NAME, "example.org");
+        z->ask = CONF_ASK_RESOLVERS;
+        leads_to(f, NAME, NAME, "example.org");
+        z->ask = CONF_ASK_AUTO;
+    }
+}
+
 /* The child's own NS set counts, not only the parent's copy of it. */
 static void test_child_has_more_servers(void **state)
 {
@@ -583,6 +638,10 @@ int main(void)
         T(test_cut_two_labels_down),
         T(test_referral),
         T(test_referral_of_configured_servers),
+        T(test_poisoned_glue),
+        T(test_upward_referral),
+        T(test_ipv6_only),
+        T(test_second_resolver),
         T(test_child_has_more_servers),
         T(test_child_on_the_same_servers),
         T(test_configured_servers),
