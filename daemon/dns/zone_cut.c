@@ -332,6 +332,10 @@ static void on_zone(void *arg, const char *zone, const struct err *err)
         enter_resolve(c);
     } else if (zone) {
         load(c, zone, NULL);
+    } else if (c->policy->ask == CONF_ASK_AUTO && err->cls == ERR_TRANSIENT) {
+        /* Some resolvers know no SOA or NS, yet answer what CAs will ask. */
+        str_copy(c->note, sizeof(c->note), err->detail);
+        enter_resolve(c);
     } else {
         finish(c, err);
     }

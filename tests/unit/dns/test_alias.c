@@ -444,6 +444,11 @@ static void test_challtestsrv(void **state)
 {
     struct fixture *f = *state;
     fake_mode(f->dns, "resolver", FAKE_CHALLTEST);
+    leads_to(f, NAME, NAME, "");
+    assert_true(f->chain.resolved);
+    assert_non_null(strstr(f->chain.note, "no usable SOA record"));
+    fake_forget_queries(f->dns);
+    f->conf.zones[0].ask = CONF_ASK_AUTHORITATIVE;
     fails(f, NAME, ERR_TRANSIENT, "dns.zones");
     assert_int_equal(fake_count(f->dns, "resolver", NULL, DNS_SOA), 3); /* www, example, org */
 }
@@ -453,7 +458,7 @@ static void test_resolvers_silent(void **state)
     struct fixture *f = *state;
     fake_mode(f->dns, "resolver", FAKE_SILENT);
     fails(f, NAME, ERR_TRANSIENT, "timed out");
-    assert_int_equal(fake_queries(f->dns), 1);
+    assert_int_equal(fake_queries(f->dns), 2); /* the zone; then the name itself */
     fake_mode(f->dns, "resolver", FAKE_UP);
     leads_to(f, NAME, NAME, "example.org"); /* failures are not remembered */
 }
