@@ -216,3 +216,59 @@ def test_users_and_folders():
         assert re.search(r"^renewd:.*nologin$", users, re.M) and re.search(r"^renewd-worker:.*nologin$", users, re.M), users
         for line in tree.path(f"{tree.prefix}/lib/tmpfiles.d/renewd.conf").read_text().splitlines():
             assert line.startswith("#") or re.match(r"d /(run|var/lib)/renewd +0755 root root -$", line), line
+
+
+def allowed_calls(lab, unit):
+    """The unit's SystemCallFilter= written out."""
+    groups, name = {}, None
+    for line in lab.run(["systemd-analyze", "syscall-filter"]).stdout.splitlines():
+        if line.startswith("@"):
+            name = line.strip()
+            groups[name] = []
+        elif name and line.startswith(" ") and not line.strip().startswith("#"):
+            groups[name].append(line.strip())
+
+    def expand(word):
+        if not word.startswith("@"):
+            return {word}
+        return set().union(*map(expand, groups[word]))
+
+    calls = set()
+    for words in re.findall(r"^SystemCallFilter=(.*)$", unit, re.M):
+        taken = set().union(*map(expand, words.lstrip("~").split()))
+        calls = calls - taken if words.startswith("~") else calls | taken
+    return calls
+
+
+def test_unit_allows_what_is_called():
+    """From the start over an order, a copied file and a check to the end, under strace: each system call that
+    did something passes the unit's filters."""
+    from lab import World
+    from lab.core import tool
+    if not shutil.which("systemd-analyze"):
+        raise Skip("systemd-analyze is not installed")
+    with Lab("install-calls") as lab:
+        unit = unit_file(lab, Tree(lab)).read_text()
+        allowed = allowed_calls(lab, unit)
+        assert {"read", "openat", "seccomp", "landlock_restrict_self"} <= allowed and "unshare" not in allowed
+        world, trace = World(lab, {}), lab.dir / "trace"
+        daemon = world.daemon("  - {names: [www.example.test], key: rsa-2048, deploy: [{file: %s/copy.pem}]}" % lab.dir,
+                              wrap=[tool("strace"), "-D", "-f", "-qq", "-o", trace])
+        daemon.wait_state("ok", seconds=120)
+        daemon.ctl("reload")
+        daemon.stop()
+        called, families = set(), set()
+        for line in trace.read_text(errors="replace").splitlines():
+            call = re.match(r"\d+ +(\w+)\((.*)", line)
+            if not call or "ENOSYS" in line or call.group(1) == "execve":
+                continue
+            called.add(call.group(1))
+            if call.group(1) == "socket":
+                families.add(call.group(2).split(",")[0])
+            if call.group(1) in ("mmap", "mprotect"):
+                wx = "PROT_WRITE" in line and "PROT_EXEC" in line
+                assert not wx and not (call.group(1) == "mprotect" and "PROT_EXEC" in line), f"MemoryDenyWriteExecute: {line}"
+        assert len(called) > 50 and {"seccomp", "socket", "fsync", "timerfd_create"} <= called, called
+        assert not called - allowed, f"the unit forbids {sorted(called - allowed)}"
+        family = re.search(r"^RestrictAddressFamilies=(.*)$", unit, re.M).group(1).split()
+        assert families <= set(family), families
