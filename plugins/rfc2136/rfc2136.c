@@ -215,8 +215,7 @@ static int32_t fail_signature(struct renewd_ctx *ctx, const struct self *s, enum
 {
     static const char *const why[] = {
         [TSIG_OK] = "is fine",
-        [TSIG_MISSING] = "is not signed; something between us answers in its place, or it does not "
-                         "know the key",
+        [TSIG_MISSING] = "is not signed: does it know the key, and is it really it that answers?",
         [TSIG_OTHER_KEY] = "is signed with another key",
         [TSIG_WRONG] = "has a wrong signature",
         [TSIG_STALE] = "is signed with another time; set the clocks (NTP)",
