@@ -63,8 +63,8 @@ struct acme_order_spec {
     bool replaces;                /* name the installed certificate's certID (RFC 9773) */
 };
 struct acme_order_handler {
-    /* The order exists: make url durable, then call acme_order_continue(); nothing is sent before.
-     */
+    /* A new order exists: make url durable, then call acme_order_continue(); nothing is sent
+     * before. Not called on resumption. */
     void (*created)(void *arg, const char *url);
     /* What to publish (only authorizations that are pending; never called with n 0: goes on by
      * itself). The array lives until the order is freed. Then acme_order_answer() or
@@ -89,7 +89,7 @@ const char *acme_order_state_name(enum acme_order_state s);
 
 /* Renewal information of a certificate (RFC 9773). */
 struct acme_ari {
-    bool supported;           /* the CA has renewalInfo */
+    bool supported; /* false: the directory has no renewalInfo; true also when not known */
     int64_t start_ms, end_ms; /* wall; 0, 0: no usable answer this time */
     int64_t retry_at_ms;     /* when to ask again: now + 1 min to 1 day; 6 h after lasting errors */
     const char *explanation; /* URL or "" */

@@ -57,7 +57,7 @@ static void finish(struct acme_call *c, const struct acme_ari *ari, const struct
         err_activity(&e, "asking for renewal information");
     }
     acme_call_cancel(c);
-    done(arg, ari, err_is(err) ? &e : NULL);
+    done(arg, ari, e.cls ? &e : NULL);
 }
 
 /* What lasts: asked again in six hours, unless the CA has named a time. */
@@ -65,7 +65,7 @@ static void failed(struct acme_call *c, const struct err *err)
 {
     int64_t now = loop_wall_ms(c->loop);
     int64_t delay = err->retry_at > now ? err->retry_at - now : LONG_TERM_MS;
-    struct acme_ari ari = {.supported = c->url != NULL, .explanation = ""};
+    struct acme_ari ari = {.supported = true, .explanation = ""};
 
     if (delay < POLL_MIN_MS)
         delay = POLL_MIN_MS;
@@ -149,7 +149,7 @@ static bool cert_id_ok(const char *id)
 static void refuse(void *arg)
 {
     struct acme_call *c = arg;
-    struct acme_ari ari = {.explanation = ""};
+    struct acme_ari ari = {.supported = true, .explanation = ""};
     struct err e = ERR_INIT;
 
     ari.retry_at_ms = loop_wall_ms(c->loop) + POLL_MAX_MS;

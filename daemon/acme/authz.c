@@ -129,8 +129,8 @@ static void answered(void *arg, const struct http_reply *reply, const struct err
 
     a->request = NULL;
     err_clear(&a->refusal);
-    a->complaint = err != NULL;
-    if (!err) {
+    a->complaint = err_is(err);
+    if (!err_is(err)) {
         challenge_doc_read(&a->doc.challenge, &a->complaint, reply->body, reply->body_len,
                            &ignored);
         a->complaint |= a->doc.challenge == CHALLENGE_INVALID;

@@ -48,7 +48,7 @@ static void finish(struct download *d, const char *pem, size_t n, const struct e
 
     d->first = NULL;
     download_cancel(d);
-    done(arg, err ? NULL : pem, err ? 0 : n, err);
+    done(arg, err_is(err) ? NULL : pem, err_is(err) ? 0 : n, err);
     free(first);
 }
 
@@ -109,11 +109,11 @@ static void have_chain(void *arg, const struct http_reply *reply, const struct e
     bool is_first = !d->first, bad;
 
     d->request = NULL;
-    bad = err || chain_text_check(reply->body, reply->body_len, &e) < 0;
+    bad = err_is(err) || chain_text_check(reply->body, reply->body_len, &e) < 0;
     if (bad && is_first) {
-        if (!err)
+        if (!err_is(err))
             err_activity(&e, "downloading the certificate of %s", d->about);
-        finish(d, NULL, 0, err ? err : &e);
+        finish(d, NULL, 0, err_is(err) ? err : &e);
     } else if (!bad && (!*d->preferred || fits(reply->body, reply->body_len, d->preferred))) {
         finish(d, reply->body, reply->body_len, NULL);
     } else {

@@ -97,7 +97,7 @@ static struct verdict validate_polled(struct acme_order *o, const struct event *
 {
     struct err e = ERR_INIT;
 
-    if (ev->err)
+    if (err_is(ev->err))
         return poll_failed(o, ev->err);
     if (order_take(o, ev->reply, &e) < 0) {
         err_activity(&e, "polling the order of %s", order_name(o));
@@ -180,12 +180,12 @@ static struct verdict validate_read(struct acme_order *o, const struct event *ev
 {
     if (o->rereading) { /* the {} was sent again */
         o->rereading = false;
-        if (ev->err)
+        if (err_is(ev->err))
             return poll_failed(o, ev->err);
         order_timer(o, validate_delay(o, NULL));
         return order_wait();
     }
-    if (!ev->err)
+    if (!err_is(ev->err))
         return validate_looked(o);
     return o->diagnose ? fail_invalid(o) : poll_failed(o, ev->err);
 }
@@ -270,7 +270,7 @@ struct verdict finalize_event(struct acme_order *o, const struct event *ev)
 
     if (ev->kind != EV_REPLY)
         return order_wait();
-    if (ev->err)
+    if (err_is(ev->err))
         return finalize_refused(o, ev->err);
     o->delay_ms = order_retry_after(o, ev->reply);
     /* HARICA answers with something else while it issues: the order tells. */
@@ -317,7 +317,7 @@ struct verdict poll_event(struct acme_order *o, const struct event *ev)
     }
     if (ev->kind != EV_REPLY)
         return order_wait();
-    if (ev->err)
+    if (err_is(ev->err))
         return poll_failed(o, ev->err);
     if (order_take(o, ev->reply, &e) < 0) {
         err_activity(&e, "polling the order of %s", order_name(o));
@@ -367,7 +367,7 @@ struct verdict download_event(struct acme_order *o, const struct event *ev)
 {
     if (ev->kind != EV_CHAIN)
         return order_wait();
-    if (ev->err)
+    if (err_is(ev->err))
         return ev->err->http == 404 ? order_fail_gone(o, ev->err) : order_fail(o, ev->err);
     o->pem = ev->pem;
     o->pem_n = ev->pem_n;

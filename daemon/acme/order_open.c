@@ -27,7 +27,7 @@ struct verdict account_event(struct acme_order *o, const struct event *ev)
         return order_next(ACME_ACCOUNT);
     if (ev->kind != EV_ACCOUNT)
         return order_wait();
-    if (ev->err)
+    if (err_is(ev->err))
         return order_fail(o, ev->err);
     return order_next(o->url ? ACME_RESUME : ACME_CREATE);
 }
@@ -165,7 +165,7 @@ struct verdict resume_event(struct acme_order *o, const struct event *ev)
 
     if (ev->kind != EV_REPLY)
         return order_wait();
-    if (ev->err) {
+    if (err_is(ev->err)) {
         /* Not there any more, or another account's. */
         int http = ev->err->http;
         bool gone = http >= 400 && http < 500 && http != 408 && http != 429;
@@ -202,7 +202,7 @@ struct verdict authorize_event(struct acme_order *o, const struct event *ev)
 
     if (ev->kind != EV_AUTHZS)
         return order_wait();
-    if (ev->err)
+    if (err_is(ev->err))
         return ev->err->http == 404 ? order_fail_gone(o, ev->err) : order_fail(o, ev->err);
     if (authz_set_failure(o->authzs, &e) ||
         authz_set_prepare(o->authzs, o->ca->account.thumbprint, &e) < 0) {

@@ -69,7 +69,7 @@ static void finish(struct request *r, const struct http_reply *reply, const stru
         ca->last_error = e;
     }
     request_free(r);
-    done(arg, reply, err_is(err) ? &e : NULL);
+    done(arg, reply, e.cls ? &e : NULL); /* err may have lived in the request */
     ca_unref(ca);
 }
 

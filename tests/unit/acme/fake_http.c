@@ -82,7 +82,7 @@ static void call_done(void *arg)
     memset(&c->answer, 0, sizeof(c->answer));
     call_free(c);
     if (a.status) {
-        done(done_arg, &r, NULL);
+        done(done_arg, &r, &e);
     } else {
         err_set(&e, ERR_TRANSIENT, "the connection was closed");
         done(done_arg, NULL, &e);

@@ -42,11 +42,11 @@ static void call_done(void *arg)
     call_free(c);
     if (copy.f->keeper_fails)
         err_set(&e, ERR_LOCAL, "the keeper is away");
-    const struct err *ep = copy.f->keeper_fails ? &e : NULL;
+    /* as the real one: success is class ERR_NONE, not NULL */
     if (copy.signed_fn)
-        copy.signed_fn(copy.arg, ep ? NULL : buf_str(&copy.text), copy.text.len, ep);
+        copy.signed_fn(copy.arg, e.cls ? "" : buf_str(&copy.text), e.cls ? 0 : copy.text.len, &e);
     else
-        copy.account_fn(copy.arg, ep ? NULL : &a, ep);
+        copy.account_fn(copy.arg, e.cls ? NULL : &a, &e);
     buf_free(&copy.text);
 }
 

@@ -109,19 +109,14 @@ static const struct ari_case {
     {.name = "no directory",
      .rules = {{.at = DIR, .status = 500}},
      .cls = ERR_TRANSIENT,
-     .unsupported = true,
      .retry_ms = 21600000},
     {.name = "redirect",
      .rules = {{.at = ARI, .status = 302, .header = "Location: http://x/"}},
      .cls = ERR_PEER,
      .retry_ms = 21600000},
-    {.name = "no certID", .id = "", .cls = ERR_LOCAL, .unsupported = true, .log = ""},
-    {.name = "certID with a slash",
-     .id = "../../dir",
-     .cls = ERR_LOCAL,
-     .unsupported = true,
-     .log = ""},
-    {.name = "no such CA", .ca = "other", .cls = ERR_CONFIG, .unsupported = true, .log = ""},
+    {.name = "no certID", .id = "", .cls = ERR_LOCAL, .log = ""},
+    {.name = "certID with a slash", .id = "../../dir", .cls = ERR_LOCAL, .log = ""},
+    {.name = "no such CA", .ca = "other", .cls = ERR_CONFIG, .log = ""},
 };
 
 static void done(void *arg, const struct acme_ari *ari, const struct err *err)
