@@ -30,6 +30,7 @@ struct providers_env {
     struct keeper *keeper;
     struct store *store;   /* plugins' caches and state */
     const struct log *log; /* plugins' own lines, at debug; NULL: they are dropped */
+    int64_t idle_ms;       /* a worker without work is ended after it; 0: 30 s */
 };
 struct providers *providers_new(const struct providers_env *env);
 void providers_free(struct providers *p);

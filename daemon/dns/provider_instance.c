@@ -320,7 +320,8 @@ static void rest(struct instance *i)
     if (i->gone || i->outdated)
         provider_worker_stop(i);
     else
-        timer_after(i->env->loop, &i->idle, IDLE_MS, on_idle, i);
+        timer_after(i->env->loop, &i->idle, i->env->idle_ms ? i->env->idle_ms : IDLE_MS, on_idle,
+                    i);
 }
 
 static void feed(struct instance *i)

@@ -31,8 +31,10 @@ static void give_reply(struct host *h, struct worker_http_reply *w, struct renew
     arena_keep(&h->arena, w, free_reply);
     struct renewd_header *v =
         arena_alloc(&h->arena, (w->n_headers + 1) * sizeof(struct renewd_header));
-    for (uint32_t i = 0; i < w->n_headers; i++)
+    for (uint32_t i = 0; i < w->n_headers; i++) {
+        str_lower((char *)(uintptr_t)w->headers[i].name);
         v[i] = (struct renewd_header){.name = w->headers[i].name, .value = w->headers[i].value};
+    }
     struct renewd_http_reply full = {
         .size = ret->size,
         .status = (int32_t)w->status,

@@ -105,17 +105,21 @@ static void try_all(struct findings *f, int late)
     pid_t parent = getppid();
     f->text[0] = '\0';
     note(f, "open-passwd", opens("/etc/passwd", O_RDONLY));
+    note(f, "fork", forks(SYS_clone, SIGCHLD));
+    note(f, "connect-tcp", connects(AF_INET, SOCK_STREAM));
+    note(f, "memfd", syscall(SYS_memfd_create, "x", 0L) >= 0);
+    if (getenv("RENEWD_TEST_TAME")) /* without a sandbox: that these work shows that the test can
+                                       fail */
+        return;
     note(f, "open-memory", opens("/proc/self/mem", O_RDWR));
     note(f, "open-config", opens("/etc/renewd/renewd.yaml", O_RDONLY));
     note(f, "create-file", opens("/tmp/renewd-hostile", O_WRONLY | O_CREAT));
     note(f, "create-here", opens("renewd-hostile", O_WRONLY | O_CREAT));
     note(f, "open-tmpfile", opens("/tmp", O_TMPFILE | O_RDWR));
     note(f, "unlink", unlink("/tmp/renewd-hostile-victim") == 0 || errno == ENOENT);
-    note(f, "connect-tcp", connects(AF_INET, SOCK_STREAM));
     note(f, "connect-udp", connects(AF_INET, SOCK_DGRAM));
     note(f, "connect-unix", connects(AF_UNIX, SOCK_STREAM));
     note(f, "connect-netlink", connects(AF_NETLINK, SOCK_RAW));
-    note(f, "fork", forks(SYS_clone, SIGCHLD));
     note(f, "clone-vm", forks(SYS_clone, CLONE_FILES | SIGCHLD));
 #ifdef SYS_fork
     note(f, "fork-call", forks(SYS_fork, 0));
@@ -123,15 +127,15 @@ static void try_all(struct findings *f, int late)
     note(f, "spawn", spawns());
     note(f, "exec", executes());
     note(f, "ptrace", syscall(SYS_ptrace, (long)PTRACE_TRACEME, 0L, 0L, 0L) == 0);
-    note(f, "ptrace-parent", syscall(SYS_ptrace, (long)PTRACE_ATTACH, (long)parent, 0L, 0L) == 0);
+    note(f, "ptrace-parent", syscall(SYS_ptrace, (long)PTRACE_SEIZE, (long)parent, 0L, 0L) == 0);
     note(f, "kill-parent", kill(parent, 0) == 0);
     note(f, "kill-tgkill", syscall(SYS_tgkill, (long)parent, (long)parent, 0L) == 0);
     note(f, "read-parent", reads_memory(parent));
     note(f, "read-self", reads_memory(getpid()));
     note(f, "limits", syscall(SYS_prlimit64, (long)parent, (long)RLIMIT_CORE, &big, NULL) == 0);
     note(f, "io-uring", syscall(SYS_io_uring_setup, 4L, NULL) >= 0 || errno == EFAULT);
-    note(f, "memfd", syscall(SYS_memfd_create, "x", 0L) >= 0);
-    note(f, "mount", syscall(SYS_mount, "none", "/tmp", "tmpfs", 0L, NULL) == 0);
+    note(f, "mount",
+         syscall(SYS_mount, "none", "/nonexistent", "tmpfs", 0L, NULL) == 0 || errno == ENOENT);
     note(f, "unshare", syscall(SYS_unshare, (long)CLONE_NEWUSER) == 0);
     note(f, "setuid", syscall(SYS_setuid, 0L) == 0);
     note(f, "chdir", chdir("/") == 0);

@@ -296,8 +296,9 @@ struct renewd_plugin {
     /* Credentials and zone of txt->fqdn, without writing; value is "". Optional. */
     int32_t (*check)(void *self, struct renewd_ctx *ctx, const struct renewd_txt *txt);
     /* All of these changes at once, all or nothing, all in one zone: for providers that take many
-     * in one request. On any error the host does them again one by one with add and remove. At most
-     * apply_max come. No handles. Optional. */
+     * in one request. After an error that one of them alone may have caused (any class but CONFIG,
+     * RATE_LIMIT, TEMPORARY, CANCELLED, DEADLINE) the host does them again one by one with add and
+     * remove. At most apply_max come. No handles. Optional. */
     int32_t (*apply)(void *self, struct renewd_ctx *ctx, const struct renewd_change *const *changes,
                      uint32_t n);
     uint32_t apply_max;

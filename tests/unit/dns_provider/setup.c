@@ -139,7 +139,8 @@ void setup_start(struct setup *s, const struct setup_provider *v, size_t n)
                                 .dns = s->dns,
                                 .exchange = s->exchange,
                                 .keeper = &s->keeper.keeper,
-                                .store = s->store};
+                                .store = s->store,
+                                .idle_ms = SETUP_IDLE_MS};
     s->providers = providers_new(&env);
     setup_configure(s, v, n);
 }

@@ -45,6 +45,7 @@ struct setup {
     struct conf conf;
 };
 
+#define SETUP_IDLE_MS 300
 void setup_start(struct setup *s, const struct setup_provider *v, size_t n);
 /* Another generation. */
 void setup_configure(struct setup *s, const struct setup_provider *v, size_t n);

@@ -250,6 +250,36 @@ static void test_rrsets_are_kept_apart(void **state)
     setup_stop(&s);
 }
 
+static void look(void *arg)
+{
+    struct setup *s = arg;
+    loop_stop(s->loop);
+}
+
+/* Without work it ends, unasked and without a trace of a crash; with work it comes back. */
+static void test_idle_worker_ends(void **state)
+{
+    (void)state;
+    struct setup s;
+    struct provider_status st;
+    struct timer t = {0};
+    setup_start(&s, probe, 1);
+    struct outcome o = setup_add(&s, "probe", "ok");
+    expect(&o, ERR_NONE, NULL);
+    providers_status(s.providers, get_status, &st);
+    assert_true(st.running);
+    timer_after(s.loop, &t, 2 * SETUP_IDLE_MS, look, &s);
+    loop_run(s.loop);
+    providers_status(s.providers, get_status, &st);
+    assert_false(st.running);
+    assert_int_equal(st.restarts, 0);
+    assert_int_equal(waitpid(s.keeper.workers[0].pid, NULL, 0), s.keeper.workers[0].pid);
+    o = setup_add(&s, "probe", "ok");
+    expect(&o, ERR_NONE, NULL);
+    assert_int_equal(s.keeper.n_workers, 2);
+    setup_stop(&s);
+}
+
 static void test_cache_outlives_the_worker(void **state)
 {
     (void)state;
@@ -452,21 +482,14 @@ int main(void)
 {
     signal(SIGPIPE, SIG_IGN);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_an_operation),
-        cmocka_unit_test(test_classes),
-        cmocka_unit_test(test_batches_divide),
-        cmocka_unit_test(test_crash),
-        cmocka_unit_test(test_hang_is_killed),
-        cmocka_unit_test(test_deadline),
-        cmocka_unit_test(test_cancel),
-        cmocka_unit_test(test_keeper_refuses),
-        cmocka_unit_test(test_new_generation),
-        cmocka_unit_test(test_rrsets_are_kept_apart),
-        cmocka_unit_test(test_cache_outlives_the_worker),
-        cmocka_unit_test(test_egress),
-        cmocka_unit_test(test_http_is_repeated),
-        cmocka_unit_test(test_a_thousand_adds),
-        cmocka_unit_test(test_refused_by_dns),
+        cmocka_unit_test(test_an_operation),     cmocka_unit_test(test_classes),
+        cmocka_unit_test(test_batches_divide),   cmocka_unit_test(test_crash),
+        cmocka_unit_test(test_hang_is_killed),   cmocka_unit_test(test_deadline),
+        cmocka_unit_test(test_cancel),           cmocka_unit_test(test_keeper_refuses),
+        cmocka_unit_test(test_new_generation),   cmocka_unit_test(test_rrsets_are_kept_apart),
+        cmocka_unit_test(test_idle_worker_ends), cmocka_unit_test(test_cache_outlives_the_worker),
+        cmocka_unit_test(test_egress),           cmocka_unit_test(test_http_is_repeated),
+        cmocka_unit_test(test_a_thousand_adds),  cmocka_unit_test(test_refused_by_dns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

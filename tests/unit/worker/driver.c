@@ -146,12 +146,12 @@ static void send_config(struct driver *d, const struct driver_option *options)
     send_buf(d->keeper, &b);
 }
 
-int driver_spawn(struct driver *d, const char *path, const struct driver_option *options,
-                 struct err *e)
+static int launch(struct driver *d, const char *path, const struct driver_option *options,
+                  bool sandbox, struct err *e)
 {
     int engine[2], keeper[2];
     const char *const argv[] = {driver_path("bin/renewd-worker"), "--instance", "instance", path,
-                                NULL};
+                                sandbox ? NULL : "--no-sandbox",  NULL};
     memset(d, 0, sizeof(*d));
     d->zone = "example.org";
     d->handle = "";
@@ -179,13 +179,16 @@ fail:
     return -1;
 }
 
-int driver_start(struct driver *d, const char *path, const struct driver_option *options,
+int driver_spawn(struct driver *d, const char *path, const struct driver_option *options,
                  struct err *e)
+{
+    return launch(d, path, options, true, e);
+}
+
+static int greet(struct driver *d, struct err *e)
 {
     char *payload;
     size_t n;
-    if (driver_spawn(d, path, options, e) != 0)
-        return -1;
     if (expect(d, d->engine, WORKER_HELLO, &payload, &n, e) != 0)
         goto fail;
     int rc = worker_hello_decode(payload, n, &d->hello);
@@ -195,6 +198,18 @@ int driver_start(struct driver *d, const char *path, const struct driver_option 
 fail:
     driver_stop(d);
     return -1;
+}
+
+int driver_start(struct driver *d, const char *path, const struct driver_option *options,
+                 struct err *e)
+{
+    return launch(d, path, options, true, e) == 0 ? greet(d, e) : -1;
+}
+
+int driver_start_open(struct driver *d, const char *path, const struct driver_option *options,
+                      struct err *e)
+{
+    return launch(d, path, options, false, e) == 0 ? greet(d, e) : -1;
 }
 
 uint32_t driver_send(struct driver *d, const struct worker_change *changes, uint32_t n)

@@ -43,6 +43,9 @@ int driver_describe(const char *path, struct worker_descriptor *ret, struct err 
 /* Up to CREATED: HELLO waits in d->engine. */
 int driver_spawn(struct driver *d, const char *path, const struct driver_option *options,
                  struct err *e);
+/* driver_start() with --no-sandbox. */
+int driver_start_open(struct driver *d, const char *path, const struct driver_option *options,
+                      struct err *e);
 /* Up to CREATED and HELLO. options end with name NULL. */
 int driver_start(struct driver *d, const char *path, const struct driver_option *options,
                  struct err *e);

@@ -388,6 +388,27 @@ static void test_hostile_plugin(void **state)
     driver_stop(&d);
 }
 
+/* What the sandbox stops, the plugin's probes would have found. */
+static void test_hostile_plugin_unconfined(void **state)
+{
+    (void)state;
+    struct driver d;
+    struct err e = ERR_INIT;
+    struct worker_done done;
+    setenv("RENEWD_TEST_TAME", "1", 1);
+    int rc = driver_start_open(&d, driver_path("tests/plugins/hostile.so"), NULL, &e);
+    unsetenv("RENEWD_TEST_TAME");
+    if (rc != 0)
+        fail_msg("%s", e.detail);
+    assert_string_equal(d.hello.sandbox, "no sandbox (asked for)");
+    assert_int_equal(driver_op(&d, WORKER_OP_ADD, "a.example.org", "x", &done), 0);
+    assert_string_equal(done.detail,
+                        "library:1 constructor: open-passwd fork connect-tcp memfd | thread: "
+                        "open-passwd fork connect-tcp memfd | create: open-passwd fork "
+                        "connect-tcp memfd | add: open-passwd fork connect-tcp memfd");
+    driver_stop(&d);
+}
+
 static void test_engine_gone(void **state)
 {
     (void)state;
@@ -407,7 +428,8 @@ int main(void)
         cmocka_unit_test(test_cache_is_sealed),    cmocka_unit_test(test_deadline_and_cancel),
         cmocka_unit_test(test_requests),           cmocka_unit_test(test_misbehaviour_ends_it),
         cmocka_unit_test(test_create_refuses),     cmocka_unit_test(test_malformed_frames),
-        cmocka_unit_test(test_hostile_plugin),     cmocka_unit_test(test_engine_gone),
+        cmocka_unit_test(test_hostile_plugin),     cmocka_unit_test(test_hostile_plugin_unconfined),
+        cmocka_unit_test(test_engine_gone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
