@@ -223,6 +223,7 @@ struct verdict finalize_enter(struct acme_order *o)
                                 .url = o->doc.finalize,
                                 .cert = order_name(o),
                                 .once = true,
+                                .slow = true,
                                 .max_body = ORDER_BODY_MAX,
                                 .doing = "finalizing the order of",
                                 .about = order_name(o)};
