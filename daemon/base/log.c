@@ -65,9 +65,11 @@ static size_t put_head(char *line, size_t size, const struct log_ctx *c, enum lo
     char start[40] = "", when[32];
     if (log->journal)
         snprintf(start, sizeof(start), "<%c>", levels[level].priority);
-    else if (log->clock)
-        snprintf(start, sizeof(start), "%s ",
-                 str_from_time(clock_wall_ms(log->clock), when, sizeof(when)));
+    if (!log->journal && log->clock) {
+        int64_t now = clock_wall_ms(log->clock);
+        str_from_time(now, when, sizeof(when));
+        snprintf(start, sizeof(start), "%.19s.%03dZ ", when, (int)(now % 1000));
+    }
     int n = snprintf(line, size, "%s%s%s%s%s%s: ", start, log->program ? log->program : "",
                      log->program ? " " : "", levels[level].name, c->scope ? " " : "",
                      c->scope ? c->scope : "");
