@@ -131,7 +131,7 @@ def test_plugin_with_cmake():
         tree = Tree(lab)
         folder = source_folder(lab, "cmake")
         (folder / "CMakeLists.txt").write_text(example("cmake"))
-        lab.run(["cmake", "-S", folder, "-B", folder / "build",
+        lab.run(["cmake", "-G", "Ninja", "-S", folder, "-B", folder / "build",
                  f"-DRenewdPlugin_DIR={tree.path(tree.lib + '/cmake/RenewdPlugin')}"])
         lab.run(["cmake", "--build", folder / "build"])
         assert b"Example DNS" in describe(tree, folder / "build" / "example.so")
