@@ -430,15 +430,29 @@ static void on_again(void *arg)
     instance_pump(c->instance);
 }
 
-/* True: the call goes back into the queue. */
-static bool try_again(struct instance *i, struct provider_call *c, const struct worker_done *d)
+static void back_to_queue(struct instance *i, struct provider_call *c)
 {
-    if (d->cls != WORKER_E_CONFLICT || c->conflicts >= CONFLICTS || c->orphan)
-        return false;
-    c->conflicts++;
     list_remove(&c->node);
     c->batch = NULL;
     list_append(&i->queue, &c->node);
+}
+
+/* True: the call goes back into the queue. */
+static bool try_again(struct instance *i, struct provider_call *c, const struct worker_done *d,
+                      bool several)
+{
+    if (c->orphan)
+        return false;
+    if (several && d->cls == WORKER_E_CANCELLED &&
+        c->deadline_ms > loop_mono_ms(i->env->loop)) { /* another one's time was over */
+        c->alone = true;
+        back_to_queue(i, c);
+        return true;
+    }
+    if (d->cls != WORKER_E_CONFLICT || c->conflicts >= CONFLICTS)
+        return false;
+    c->conflicts++;
+    back_to_queue(i, c);
     int64_t ms = CONFLICT_MS * (int64_t)c->conflicts;
     timer_after(i->env->loop, &c->again, rng_range(&rng_system, ms / 4, ms), on_again, c);
     return true;
@@ -477,7 +491,7 @@ int instance_done(struct instance *i, uint32_t id, const struct worker_done *d)
         list_each(node, &b->calls)
         {
             struct provider_call *c = list_item(node, struct provider_call, node);
-            if (!try_again(i, c, d))
+            if (!try_again(i, c, d, b->n > 1))
                 end_call(i, c, d);
         }
         batch_free(b);

@@ -242,9 +242,12 @@ static int32_t create(struct renewd_ctx *ctx, void **ret_self)
 static int32_t apply(void *self, struct renewd_ctx *ctx, const struct renewd_change *const *changes,
                      uint32_t n)
 {
-    (void)self;
     for (uint32_t i = 0; i < n; i++)
-        if (strcmp(changes[i]->txt.value, "ok") != 0)
+        if (strncmp(changes[i]->txt.value, "sleep ", 6) == 0) {
+            int32_t rc = add(self, ctx, &changes[i]->txt);
+            if (rc != RENEWD_OK)
+                return rc;
+        } else if (strcmp(changes[i]->txt.value, "ok") != 0)
             return renewd_fail(ctx, RENEWD_E_REJECTED, "not in a batch");
     return RENEWD_OK;
 }

@@ -158,6 +158,28 @@ static void test_deadline(void **state)
     setup_stop(&s);
 }
 
+/* The time of one is over: those that were in the same batch get another chance. */
+static void test_deadline_in_a_batch(void **state)
+{
+    (void)state;
+    struct setup s;
+    struct outcome v[4];
+    setup_start(&s, probe, 1);
+    struct outcome o = setup_add(&s, "probe", "ok");
+    expect(&o, ERR_NONE, NULL);
+    setup_op(&s, &v[0], true, "probe", NAME, "sleep 20", 20000); /* the others gather behind it */
+    setup_op(&s, &v[1], true, "probe", "a.example.org", "ok", 20000);
+    setup_op(&s, &v[2], true, "probe", "b.example.org", "sleep 60000", 400);
+    setup_op(&s, &v[3], false, "probe", "c.example.org", "ok", 20000);
+    setup_wait(&s, v, 4);
+    expect(&v[0], ERR_NONE, NULL);
+    expect(&v[1], ERR_NONE, NULL);
+    expect(&v[2], ERR_TRANSIENT, "longer than the time");
+    expect(&v[3], ERR_NONE, NULL);
+    assert_int_equal(s.keeper.kills, 0);
+    setup_stop(&s);
+}
+
 static void test_cancel(void **state)
 {
     (void)state;
@@ -482,14 +504,23 @@ int main(void)
 {
     signal(SIGPIPE, SIG_IGN);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_an_operation),     cmocka_unit_test(test_classes),
-        cmocka_unit_test(test_batches_divide),   cmocka_unit_test(test_crash),
-        cmocka_unit_test(test_hang_is_killed),   cmocka_unit_test(test_deadline),
-        cmocka_unit_test(test_cancel),           cmocka_unit_test(test_keeper_refuses),
-        cmocka_unit_test(test_new_generation),   cmocka_unit_test(test_rrsets_are_kept_apart),
-        cmocka_unit_test(test_idle_worker_ends), cmocka_unit_test(test_cache_outlives_the_worker),
-        cmocka_unit_test(test_egress),           cmocka_unit_test(test_http_is_repeated),
-        cmocka_unit_test(test_a_thousand_adds),  cmocka_unit_test(test_refused_by_dns),
+        cmocka_unit_test(test_an_operation),
+        cmocka_unit_test(test_classes),
+        cmocka_unit_test(test_batches_divide),
+        cmocka_unit_test(test_crash),
+        cmocka_unit_test(test_hang_is_killed),
+        cmocka_unit_test(test_deadline),
+        cmocka_unit_test(test_deadline_in_a_batch),
+        cmocka_unit_test(test_cancel),
+        cmocka_unit_test(test_keeper_refuses),
+        cmocka_unit_test(test_new_generation),
+        cmocka_unit_test(test_rrsets_are_kept_apart),
+        cmocka_unit_test(test_idle_worker_ends),
+        cmocka_unit_test(test_cache_outlives_the_worker),
+        cmocka_unit_test(test_egress),
+        cmocka_unit_test(test_http_is_repeated),
+        cmocka_unit_test(test_a_thousand_adds),
+        cmocka_unit_test(test_refused_by_dns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
