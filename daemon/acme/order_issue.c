@@ -10,6 +10,7 @@
 
 #include "base/str.h"
 
+#define LOOK_SOON_MS 250 /* the name servers agree, so a CA that is quick is done by then */
 #define LOOK_FIRST_MS 10000
 #define LOOK_COMPLAINT_MS 5000
 #define LOOK_MAX_MS 60000
@@ -79,7 +80,7 @@ struct verdict validate_enter(struct acme_order *o)
         order_read(o);
         return order_wait();
     default:
-        order_timer(o, 1000);
+        order_timer(o, LOOK_SOON_MS);
         return order_wait();
     }
 }

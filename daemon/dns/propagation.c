@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  *   START -> ROUND --all asked servers answered or timed out--> judged:
- *              ^        someone lacks:               WAIT (0.2 s, 0.5 s, ... 5 s) -> ROUND (those
+ *              ^        someone lacks:               WAIT (0.2 s, 0.3 s, ... 5 s) -> ROUND (those
  * without) |        nobody lacks, first time:    WAIT (0.5 s) -> ROUND (all of them)
  *              +--------------------------------------------/
  *                       nobody lacks, again:         DONE
@@ -18,6 +18,7 @@
 
 #define AGREE_ROUNDS 2
 #define CONFIRM_MS 500
+#define WORTH_TELLING_MS 2000
 #define FIRST_WAIT_MS 200
 #define WAIT_MAX_MS 5000
 #define RESOLVERS_FIRST_MS 1000 /* a resolver that looks too early remembers the absence */
@@ -34,7 +35,8 @@ struct asked {
     enum state state;
     size_t found;
     int rcode;
-    int64_t since; /* boot clock: lacks all this time */
+    int64_t since;   /* boot clock: lacks all this time */
+    int64_t late_ms; /* had lacked so long when it had all */
     uint32_t negative_ttl;
     struct dns_call *call;
 };
@@ -150,6 +152,20 @@ static void report(const struct propagation *p, bool durations, struct buf *out)
         buf_putf(out, "; and %u more", more);
 }
 
+/* "; ns2.example.org (192.0.2.2) was last, after 5 s" when that is worth a word. */
+static void put_last(const struct propagation *p, struct buf *out)
+{
+    const struct asked *last = NULL;
+    char age[32];
+    for (size_t i = 0; i < p->set->n; i++)
+        if (p->asked[i].late_ms >= WORTH_TELLING_MS &&
+            (!last || p->asked[i].late_ms > last->late_ms))
+            last = &p->asked[i];
+    if (last)
+        buf_putf(out, "; %s was last, after %s", p->set->v[last->at].label,
+                 str_from_duration(last->late_ms, age, sizeof(age)));
+}
+
 static void tell_change(struct propagation *p)
 {
     CLEANUP_BUF struct buf plain, full;
@@ -164,6 +180,7 @@ static void tell_change(struct propagation *p)
                  p->set->resolvers ? "resolvers" : "name server addresses",
                  has == 1 ? "has" : "have", p->n_values == 1 ? "the value" : "all values",
                  plain.len ? "; " : "", buf_str(&plain));
+        put_last(p, &full);
         buf_putc(&plain, '+');
     }
     if (strncmp(p->told, buf_str(&plain), sizeof(p->told) - 1) == 0)
@@ -233,9 +250,7 @@ static int64_t next_wait(struct propagation *p)
                 wait = p->asked[i].negative_ttl * INT64_C(1000);
         return wait > RESOLVERS_MAX_MS ? RESOLVERS_MAX_MS : wait;
     }
-    if (p->waits)
-        wait = CONFIRM_MS;
-    for (unsigned i = 1; i < p->waits && wait < WAIT_MAX_MS; i++)
+    for (unsigned i = 0; i < p->waits && wait < WAIT_MAX_MS; i++)
         wait += wait / 2;
     if (wait < p->typical_ms / 10)
         wait = p->typical_ms / 10;
@@ -325,6 +340,8 @@ static void read_reply(struct asked *a, const struct dns_reply *r)
     a->found = values_in(p, r);
     a->negative_ttl = negative_ttl(r);
     if (a->found == p->n_values) {
+        if (a->state == LACKS)
+            a->late_ms = loop_mono_ms(p->env.loop) - a->since;
         a->state = HAS_ALL;
     } else if (a->state != LACKS) {
         a->state = LACKS;

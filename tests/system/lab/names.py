@@ -84,7 +84,8 @@ class Knot:
                 s += f"\n    acl: [transfer{', update_' + key.name.rstrip('.') if key else ''}]"
             else:
                 s += f"\n    master: [{ids}]\n    refresh-min-interval: 2\n    zonefile-load: none"
-                s += "\n    acl: [transfer]" if extra else "\n    acl: []"
+                if extra:  # NOTIFY is believed
+                    s += "\n    acl: [transfer]"
             z.append(s)
         c.append("zone:" + "".join(z))
         path = self.dir / "knot.conf"

@@ -80,9 +80,9 @@ static void test_hundred(void **state)
     assert_int_equal(m.f.counts[FIN], 100);
     assert_int_equal(m.f.counts[CERT], 100);
     /* not one nonce in turn for all, and not one HEAD for each request */
-    assert_true(m.f.most_posts >= 20);
+    assert_true(m.f.most_posts >= 10);
     assert_true(m.f.counts[NONCE] <= 10 + took / 100);
-    /* two waits (1 s, 0.5 s) and some round trips of 10 ms */
+    /* two waits (0.25 s, 0.5 s) and some round trips of 10 ms */
     print_message("%lld ms, %d HEADs, %d POSTs at once\n", (long long)took, m.f.counts[NONCE],
                   m.f.most_posts);
     assert_true(took < 3000);
