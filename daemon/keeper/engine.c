@@ -2,7 +2,7 @@
 /*
  *     DOWN -- offer --> STARTING -- ACCEPT --> UP -- stop --> STOPPING -- exit --> DOWN, stopped()
  *                        |  ^                   |                `- 10 s: killed
- *     exit, EOF, nonsense|  | timer: 1 s, 2 s ... 60 s, 1 s again after 5 s in UP
+ *     exit, EOF, nonsense|  | timer: 1 s, 2 s ... 60 s; 1 s again after 5 s in UP, or SIGKILL there
  *                        v  |                   |
  *                       WAITING <---------------'  lost()
  *
@@ -219,10 +219,14 @@ static void lost(struct engine *g, const char *how)
     reject_offer(g, &e);
 }
 
+/* SIGKILL comes from outside: it says nothing of what the next engine will do. */
 static void on_end(void *arg, const struct child_end *end)
 {
+    struct engine *g = arg;
     char how[64];
-    lost(arg, child_end_text(end, how, sizeof(how)));
+    if (g->state == UP && WIFSIGNALED(end->status) && WTERMSIG(end->status) == SIGKILL)
+        g->backoff_ms = BACKOFF_FIRST_MS;
+    lost(g, child_end_text(end, how, sizeof(how)));
 }
 
 static void on_exit_limit(void *arg)
