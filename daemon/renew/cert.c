@@ -117,7 +117,7 @@ char *cert_state_text(const struct cert *c)
     add_nonzero(j, "runs", s->runs);
     if (s->error) {
         struct json *e = json_add_object(j, "error");
-        json_add_int(e, "class", s->error->cls);
+        json_add_text(e, "class", err_class_name(s->error->cls));
         json_add_text(e, "type", s->error->type);
         json_add_text(e, "activity", s->error->activity);
         json_add_text(e, "detail", s->error->detail);
@@ -142,10 +142,13 @@ static void read_text(char *to, size_t size, const struct json *j, const char *k
 static void read_error(struct cert *c, const struct json *j)
 {
     struct err e = ERR_INIT;
-    int64_t cls = json_int(j, "class", ERR_NONE);
-    if (cls <= ERR_NONE || cls >= ERR_CLASSES)
+    const char *name = json_text(j, "class");
+    for (int i = ERR_NONE + 1; i < ERR_CLASSES; i++) {
+        if (str_eq(name, err_class_name((enum err_class)i)))
+            e.cls = (enum err_class)i;
+    }
+    if (e.cls == ERR_NONE)
         return;
-    e.cls = (enum err_class)cls;
     read_text(e.type, sizeof(e.type), j, "type");
     read_text(e.activity, sizeof(e.activity), j, "activity");
     read_text(e.detail, sizeof(e.detail), j, "detail");

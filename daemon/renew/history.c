@@ -17,7 +17,7 @@ struct history {
     int64_t began_ms, ended_ms, next_ms;
     char *reason, *ca, *order, *outcome, *error;
     struct step steps[HISTORY_STEPS];
-    unsigned n, dropped;
+    unsigned n, notes, dropped;
 };
 
 struct history *history_new(int64_t at_ms, const char *reason, const char *ca)
@@ -58,18 +58,42 @@ void history_step(struct history *h, int64_t at_ms, const char *state, const cha
         add(h, at_ms, state, text, false);
 }
 
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* The same but for its numbers: "... lacks 1 of 2 values for 12 s" */
+static bool same_words(const char *a, const char *b)
+{
+    for (;;) {
+        while (is_digit(*a))
+            a++;
+        while (is_digit(*b))
+            b++;
+        if (*a != *b)
+            return false;
+        if (!*a)
+            return true;
+        a++;
+        b++;
+    }
+}
+
 void history_note(struct history *h, int64_t at_ms, const char *state, const char *text)
 {
     if (!h)
         return;
     struct step *last = h->n ? &h->steps[h->n - 1] : NULL;
-    if (!last || !last->note || !str_eq(last->state, state)) {
+    bool replaces = last && last->note && str_eq(last->state, state) &&
+                    (h->notes >= HISTORY_NOTES || same_words(last->text, text));
+    if (!replaces) {
         add(h, at_ms, state, text, true);
+        h->notes++;
         return;
     }
     free(last->text);
     last->text = xstrndup(text, HISTORY_TEXT);
-    last->at_ms = at_ms;
 }
 
 static void set(char **to, const char *text)

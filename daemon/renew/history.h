@@ -17,6 +17,7 @@
 
 #define HISTORY_RUNS 5u
 #define HISTORY_STEPS 40u /* later ones are counted, not kept */
+#define HISTORY_NOTES 20u
 #define HISTORY_TEXT 400u /* bytes of a step's text */
 
 struct history;
@@ -24,7 +25,8 @@ struct history *history_new(int64_t at_ms, const char *reason, const char *ca);
 void history_free(struct history *h);
 /* A step that was taken; always a line of its own. */
 void history_step(struct history *h, int64_t at_ms, const char *state, const char *text);
-/* What a step waits for; the present note of that state is replaced. */
+/* What a step waits for. Takes the place of the note before it when only numbers differ, or when
+ * there are HISTORY_NOTES. */
 void history_note(struct history *h, int64_t at_ms, const char *state, const char *text);
 void history_order(struct history *h, const char *url);
 /* err class ERR_NONE: "renewed". next_ms 0: not planned. May be called again: the last one stands.

@@ -508,7 +508,7 @@ static void log_change(struct job *j, enum state to)
     log_debug(&log, "%s -> %s%s%s", j->activations > 1 ? rows[j->state].name : "IDLE",
               rows[to].name, text[0] ? ": " : "", text);
     if (to != END)
-        j->handler.step(j->arg, rows[to].name, text);
+        j->handler.step(j->arg, rows[to].name, text[0] ? text : rows[to].doing);
 }
 
 /* A failure leads to CLEAN from every state but the last two. */

@@ -337,6 +337,7 @@ static void reconfigure(struct renew *r, struct conf *conf)
     r->certs = certs;
     r->n = conf->n_certs;
     conf_unref(old);
+    poll_spread(r);
     for (size_t i = 0; i < r->n; i++) {
         certs[i]->seen = false;
         flow_plan(certs[i]);
