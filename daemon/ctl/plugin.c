@@ -197,7 +197,9 @@ static int info(struct ctl *ctl, const struct args *a)
 {
     const char *name = a->words[1];
     CLEANUP_FREE char *dir = plugin_dir(a);
-    CLEANUP_FREE char *path = strchr(name, '/') ? xstrdup(name) : xasprintf("%s/%s.so", dir, name);
+    CLEANUP_FREE char *named = strchr(name, '/') ? xstrdup(name) : xasprintf("%s/%s.so", dir, name);
+    char *real = realpath(named, NULL);
+    CLEANUP_FREE char *path = real ? real : xstrdup(named);
     struct worker_descriptor d = {0};
     struct err e = ERR_INIT;
     if (access(path, F_OK) < 0) {

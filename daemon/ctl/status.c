@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct look {
     struct json *request;
@@ -63,7 +64,8 @@ static void print_certificates(const struct json *list)
 static void print_summary(const struct json *summary)
 {
     char when[64];
-    printf("\n%lld certificates", (long long)json_int(summary, "total", 0));
+    long long total = json_int(summary, "total", 0);
+    printf("\n%lld certificate%s", total, total == 1 ? "" : "s");
     const char *separator = ": ";
     for (const struct json *it = json_first(summary); it; it = json_after(it)) {
         const char *key = json_key(it);
@@ -80,9 +82,21 @@ static void print_summary(const struct json *summary)
     putchar('\n');
 }
 
+/* "no landlock, seccomp": the kernel enforces less than it should. */
+static void print_weak_sandboxes(const struct json *providers)
+{
+    for (const struct json *p = json_first(providers); p; p = json_after(p)) {
+        const char *sandbox = json_text(p, "sandbox");
+        if (sandbox && *sandbox && (str_starts(sandbox, "no ") || strstr(sandbox, ", no ")))
+            printf("%swarning%s: provider %s is confined less than it should be: %s\n",
+                   term_on(TERM_YELLOW), term_off(), json_text(p, "name"), sandbox);
+    }
+}
+
 /* Only what an operator should know: trouble of providers and CAs, and what the machine lacks. */
 static void print_troubles(const struct json *reply)
 {
+    print_weak_sandboxes(json_get(reply, "providers"));
     static const char *const kinds[][2] = {{"providers", "provider"}, {"cas", "CA"}};
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
         for (const struct json *p = json_first(json_get(reply, kinds[i][0])); p; p = json_after(p))
@@ -168,10 +182,10 @@ static void print_plan(const struct json *reply)
     table_print(t);
     putchar('\n');
     for (const struct json *c = json_first(json_get(reply, "cas")); c; c = json_after(c))
-        printf("%s: %lld orders in %lld days\n", json_text(c, "ca"),
-               (long long)json_int(c, "orders", 0), (long long)json_int(reply, "days", 0));
-    printf("%lld certificates have nothing planned in that time\n",
-           (long long)json_int(reply, "later", 0));
+        printf("%s: %lld order%s in %lld days\n", json_text(c, "ca"),
+               (long long)json_int(c, "orders", 0), json_int(c, "orders", 0) == 1 ? "" : "s",
+               (long long)json_int(reply, "days", 0));
+    printf("with nothing planned in that time: %lld\n", (long long)json_int(reply, "later", 0));
 }
 
 int verb_plan(struct ctl *ctl, int argc, char **argv)

@@ -77,7 +77,8 @@ static void make_clients(struct wiring *w)
                                             .dns = w->dns,
                                             .exchange = w->exchange,
                                             .keeper = keeper,
-                                            .store = w->store};
+                                            .store = w->store,
+                                            .log = w->log};
     w->providers = providers_new(&providers);
     const struct publisher_env publisher = {.loop = w->loop,
                                             .dns = w->dns,

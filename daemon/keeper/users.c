@@ -79,13 +79,13 @@ int users_choose(const char *name, bool named, struct user *ret, const char **re
     }
     if (users_find(name, ret, e) == 0) {
         if (!named && str_eq(name, "nobody")) /* as the reader of the configuration has put it */
-            *ret_warning = "the user of its own does not exist: nobody is used in its place";
+            *ret_warning = "there is no user renewd: the engine runs as nobody (useradd --system renewd)";
         return 0;
     }
     if (named)
         return -1;
     if (users_find("nobody", ret, NULL))
         *ret = (struct user){.name = "nobody", .uid = 65534, .gid = 65534, .home = "/"};
-    *ret_warning = "the user of its own does not exist: nobody is used in its place";
+    *ret_warning = "there is no user renewd: the engine runs as nobody (useradd --system renewd)";
     return 0;
 }
