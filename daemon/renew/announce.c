@@ -53,7 +53,7 @@ static bool is_urgent(const struct cert *c)
     return !c->in.present || left < cert_lifetime(c) / 10;
 }
 
-void announce_failure(struct cert *c, bool next_ca)
+void announce_failure(struct cert *c, bool next_ca, bool retried)
 {
     struct log_ctx log = renew_log(c);
     char text[700], at[80], until[32];
@@ -62,9 +62,10 @@ void announce_failure(struct cert *c, bool next_ca)
     in_time(c->st.retry_ms, now, at, sizeof(at));
     str_from_time(c->in.not_after_ms, until, sizeof(until));
     log_write(&log, is_urgent(c) ? LOG_LEVEL_ERROR : LOG_LEVEL_WARN,
-              "failed (attempt %u, %s): %s; next try %s%s%s%s%s%s", c->st.failures,
-              err_class_name(c->st.error->cls), text, at, next_ca ? " with CA " : "",
-              next_ca ? flow_ca(c)->name : "", c->in.present ? "; valid until " : "",
+              "failed (attempt %u, %s): %s; %s%s%s%s%s%s%s", c->st.failures,
+              err_class_name(c->st.error->cls), text, retried ? "next try " : "it was not due yet",
+              retried ? at : "", next_ca && retried ? " with CA " : "",
+              next_ca && retried ? flow_ca(c)->name : "", c->in.present ? "; valid until " : "",
               c->in.present ? until : "",
               c->in.present && c->in.not_after_ms <= now ? " (expired)" : "");
 }

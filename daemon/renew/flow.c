@@ -79,6 +79,11 @@ static struct due due_of(const struct cert *c)
     return d;
 }
 
+bool flow_is_due(const struct cert *c)
+{
+    return due_of(c).at_ms <= renew_now(c->renew);
+}
+
 static int64_t later(int64_t a, int64_t b)
 {
     return a > b ? a : b;
@@ -332,7 +337,7 @@ static bool renewal_is_due(struct cert *c)
 {
     struct renew *r = c->renew;
     int64_t now = renew_now(r);
-    if (due_of(c).at_ms > now && !c->order)
+    if (!flow_is_due(c) && !c->order)
         return false;
     bool limited = c->st.error && c->st.error->cls == ERR_RATE_LIMITED;
     if (!limited || retry_ms(c) <= now)
@@ -403,6 +408,8 @@ void flow_reconfigured(struct cert *c)
     if (from_former_staging(c))
         c->st.issued_ms = 0; /* not for nothing: the user has said so */
     drop_look(c);            /* at names of the former generation */
+    if (!c->job)
+        scheduler_done(c->renew->scheduler, &c->item); /* another lane, or none */
     if (c->deploy)
         deploy_configure(c->deploy, c->renew->conf, c->conf);
 }

@@ -29,8 +29,9 @@ struct flow_next { /* why and when, for status */
     bool ari;
 };
 void flow_next(const struct cert *c, struct flow_next *ret);
-const struct conf_ca *
-flow_ca(const struct cert *c); /* of the next or running attempt; never NULL */
+bool flow_is_due(const struct cert *c); /* whatever was asked for and has failed */
+/* Of the next attempt; never NULL. */
+const struct conf_ca *flow_ca(const struct cert *c);
 /* Nobody takes it up any more; its key is removed by outcome_record(). NULL is fine. */
 void flow_drop_order(struct cert *c);
 void flow_save(struct cert *c); /* cert/NAME/state, in the background */

@@ -626,8 +626,13 @@ void job_abandon(struct job *j)
 bool job_resumable(const struct job *j)
 {
     return (j->state == PREPARE || j->state == ACCOUNT || j->state == ORDER ||
-            j->state == PUBLISH || j->state == ANSWERED || j->state == CLEAN) &&
+            j->state == PUBLISH || j->state == ANSWERED) &&
            (j->durable || j->state < ORDER);
+}
+
+const char *job_ca(const struct job *j)
+{
+    return j->ca;
 }
 
 const char *job_state(const struct job *j)

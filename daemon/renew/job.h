@@ -67,6 +67,7 @@ void job_free(struct job *j);
 /* As job_free(), but its records are removed: nobody will take up the order. */
 void job_abandon(struct job *j);
 bool job_resumable(const struct job *j);    /* nothing is lost if it is freed now */
+const char *job_ca(const struct job *j);    /* the configuration may name others by now */
 const char *job_state(const struct job *j); /* "PUBLISH" */
 
 #endif

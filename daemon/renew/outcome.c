@@ -158,7 +158,7 @@ static void on_created(void *arg, const char *url)
 {
     struct cert *c = arg;
     cert_order_free(c->order);
-    c->order = cert_order_new(url, flow_ca(c)->name, c->in.fingerprint, cert_names_hash(c->conf),
+    c->order = cert_order_new(url, job_ca(c->job), c->in.fingerprint, cert_names_hash(c->conf),
                               renew_now(c->renew));
     history_order(c->history, url);
     outcome_record(c, RECORD_ORDER, on_order_stored);
@@ -243,14 +243,18 @@ static void succeeded(struct cert *c)
     outcome_record(c, RECORD_STATE | RECORD_NO_ORDER | RECORD_DEPLOY | RECORD_HISTORY, on_recorded);
 }
 
-/* Counts the failure; true when the next attempt goes to another CA. */
-static bool count_failure(struct cert_state *s, const struct conf_cert *conf, bool at_ca)
+/* Counts the failure; true when the next attempt goes to another CA: after so many, or at once when
+ * this one wants to be left alone for long. */
+static bool count_failure(struct cert *c, const struct err *err, bool at_ca)
 {
+    struct cert_state *s = &c->st;
+    const struct conf_cert *conf = c->conf;
+    bool long_wait = err->retry_at > s->failed_ms + POLICY_HOUR;
     s->failures += s->failures < UINT32_MAX;
     if (!at_ca)
         return false;
     s->ca_failures += s->ca_failures < UINT32_MAX;
-    if (conf->cas.n < 2 || s->ca_failures < conf->fallback_after)
+    if (conf->cas.n < 2 || (s->ca_failures < conf->fallback_after && !long_wait))
         return false;
     s->ca = (s->ca + 1) % (unsigned)conf->cas.n;
     s->ca_failures = 0;
@@ -283,10 +287,19 @@ void outcome_blocked(struct cert *c, const struct err *err)
     c->st.retry_ms = renew_now(r) + policy_look_after(c->st.looks, r->env.rng);
 }
 
+/* Someone wanted it who will see that it failed; the installed one is good until it is due. */
+static void forget_failure(struct cert *c)
+{
+    flow_drop_order(c);
+    no_failure(&c->st);
+    cert_set_error(c, NULL);
+}
+
 static void failed(struct cert *c, const struct job_result *res)
 {
     struct renew *r = c->renew;
-    bool next_ca = false;
+    struct err err;
+    bool next_ca = false, needed = !c->forced || flow_is_due(c);
     c->forced = c->premature = false;
     c->st.failed_ms = renew_now(r);
     if (res->err->cls == ERR_BLOCKED) {
@@ -296,19 +309,22 @@ static void failed(struct cert *c, const struct job_result *res)
     } else {
         cert_set_error(c, res->err);
         c->st.blocked = false;
-        next_ca = count_failure(&c->st, c->conf, res->at_ca);
+        next_ca = count_failure(c, res->err, res->at_ca);
         plan_retry(c, res->err, res->at_ca, next_ca);
-        announce_failure(c, next_ca);
+        announce_failure(c, next_ca, needed);
     }
     c->st.error->retry_at = c->st.retry_ms;
-    history_end(c->history, c->st.failed_ms, c->st.blocked ? "blocked" : "failed", c->st.error,
-                c->st.retry_ms);
+    err = *c->st.error;
+    const char *outcome = c->st.blocked ? "blocked" : "failed";
+    history_end(c->history, c->st.failed_ms, outcome, &err, needed ? c->st.retry_ms : 0);
+    if (!needed)
+        forget_failure(c);
     outcome_record(c, RECORD_STATE | RECORD_HISTORY | (c->order ? 0 : RECORD_NO_ORDER), NULL);
     if (c->once) {
         c->once = ONCE_LAST;
         r->once_failed++;
     }
-    run_finished(c, c->st.blocked ? "blocked" : "failed", c->st.error);
+    run_finished(c, outcome, &err);
     what_next(c);
 }
 

@@ -54,7 +54,7 @@ static const char *ca_name(const struct cert *c)
         if (str_eq(conf->cas[i].directory, c->in.directory))
             return conf->cas[i].name;
     }
-    return flow_ca(c)->name;
+    return c->job ? job_ca(c->job) : flow_ca(c)->name;
 }
 
 static int64_t since(const struct cert *c)

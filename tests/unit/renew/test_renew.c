@@ -394,6 +394,20 @@ static void all_cas_refuse(void **state)
     attempts_in(w, 20 * POLICY_DAY, 18, 26);
 }
 
+static void long_wait_goes_to_the_next_ca_at_once(void **state)
+{
+    (void)state;
+    struct world *w = world_new(1);
+    world_add_ca(w->conf, 0, "two");
+    w->sites[0].fault = FAULT_NEW_ORDER;
+    w->sites[0].only_ca = "one";
+    err_set(&w->sites[0].err, ERR_RATE_LIMITED, "too many certificates this week");
+    w->sites[0].err.retry_at = w->loop->wall + 5 * POLICY_DAY;
+    world_boot(w);
+    assert_true(world_until(w, world_all_ok, 2 * POLICY_MINUTE));
+    assert_int_equal(w->sites[0].attempts, 2);
+}
+
 /* ---- blocked ---- */
 
 static void blocked_looks_and_does_not_order(void **state)
@@ -502,6 +516,42 @@ static void asked_for_ignores_the_back_off(void **state)
     assert_int_equal(w->finished_badly, 3);
     assert_int_equal(renew_start(w->renew, "c0", 0, &e), 0);
     assert_true(world_until(w, world_all_ok, POLICY_MINUTE));
+}
+
+static void forced_in_vain_changes_nothing(void **state)
+{
+    (void)state;
+    struct world *w = world_new(1);
+    struct err e = ERR_INIT;
+    world_install(w, 0, POLICY_DAY);
+    world_boot(w);
+    world_run(w, POLICY_MINUTE);
+    int64_t next = status(w).next_ms;
+    w->sites[0].fault = FAULT_PUBLISH;
+    err_set(&w->sites[0].err, ERR_TRANSIENT, "provider down");
+    assert_int_equal(renew_start(w->renew, "c0", RENEW_FORCE, &e), 0);
+    world_run(w, POLICY_DAY);
+    assert_int_equal(w->finished_badly, 1);
+    assert_non_null(strstr(w->last_error.detail, "provider down"));
+    assert_int_equal(status(w).state, RENEW_OK);
+    assert_int_equal(status(w).next_ms, next);
+    assert_int_equal(w->sites[0].attempts, 1);
+}
+
+static void disabled_while_it_waits_for_its_turn(void **state)
+{
+    (void)state;
+    struct world *w = world_new(1);
+    struct err e = ERR_INIT;
+    world_boot(w);
+    assert_int_equal(renew_start(w->renew, "c0", 0, &e), 0);
+    struct conf *next = world_conf(1);
+    next->certs[0].enabled = false;
+    renew_configure(w->renew, next, NULL, NULL);
+    conf_unref(next);
+    world_run(w, POLICY_DAY);
+    assert_int_equal(w->sites[0].attempts, 0);
+    assert_int_equal(status(w).state, RENEW_DISABLED);
 }
 
 static void disabled_rests(void **state)
@@ -770,6 +820,7 @@ int main(void)
         T(ten_thousand_failures),
         T(falls_back_to_the_next_ca),
         T(broken_provider_is_no_reason_for_another_ca),
+        T(long_wait_goes_to_the_next_ca_at_once),
         T(all_cas_refuse),
         T(blocked_looks_and_does_not_order),
         T(mended_at_once_is_seen_in_a_minute),
@@ -777,6 +828,8 @@ int main(void)
         T(short_life_survives_an_outage),
         T(not_due_is_refused_without_force),
         T(asked_for_ignores_the_back_off),
+        T(forced_in_vain_changes_nothing),
+        T(disabled_while_it_waits_for_its_turn),
         T(disabled_rests),
         T(changed_names_are_reissued),
         T(names_change_while_an_order_runs),
