@@ -53,8 +53,9 @@ struct dns_reply {
     const struct dns_record *records; /* at most 512 are read */
     size_t n;
 };
-/* reply NULL: no answer (time-out, unreachable, malformed); err says which. The call is gone when this
- * is entered, as for dns_resolved_fn. When a resolver refuses (SERVFAIL, ...) the others are asked. */
+/* reply NULL: no answer (time-out, unreachable, malformed); err says which. The call is gone when
+ * this is entered, as for dns_resolved_fn. When a resolver refuses (SERVFAIL, ...) the others are
+ * asked. */
 typedef void dns_done_fn(void *arg, const struct dns_reply *reply, const struct err *err);
 
 struct dns_query {

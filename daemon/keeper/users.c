@@ -79,7 +79,8 @@ int users_choose(const char *name, bool named, struct user *ret, const char **re
     }
     if (users_find(name, ret, e) == 0) {
         if (!named && str_eq(name, "nobody")) /* as the reader of the configuration has put it */
-            *ret_warning = "there is no user renewd: the engine runs as nobody (useradd --system renewd)";
+            *ret_warning =
+                "there is no user renewd: the engine runs as nobody (useradd --system renewd)";
         return 0;
     }
     if (named)

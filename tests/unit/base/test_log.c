@@ -116,7 +116,8 @@ static void a_line_is_one_write_of_at_most_1000_bytes(void **state)
     for (size_t n = 900; n < 1000; n++) {
         log_error(&p->ctx, "%.*s", (int)n, text);
         const char *line = take_line(p);
-        size_t len = strlen(line), head = strlen("2026-11-21T20:44:00.123Z test error example.org: ");
+        size_t len = strlen(line),
+               head = strlen("2026-11-21T20:44:00.123Z test error example.org: ");
         assert_int_equal(len, head + n + 1 <= 1000 ? head + n + 1 : 1000);
         assert_int_equal(line[len - 1], '\n');
         assert_true(str_ends(line, "...\n") == (head + n + 1 > 1000));
@@ -135,7 +136,8 @@ static void control_characters_do_not_pass(void **state)
     errno = EAGAIN;
     log_error(&p->ctx, "a\nb\x1b[31m");
     assert_int_equal(errno, EAGAIN);
-    assert_string_equal(take_line(p), "2026-11-21T20:44:00.123Z test error example.org: a b [31m\n");
+    assert_string_equal(take_line(p),
+                        "2026-11-21T20:44:00.123Z test error example.org: a b [31m\n");
 }
 
 static void names_of_levels(void **state)
