@@ -31,6 +31,7 @@ struct verify {
     void *arg;
     struct target *targets;
     size_t n, asked;
+    bool confirming; /* all were good once; a server that reloads has old workers for a while */
     int64_t deadline_ms, pause_ms; /* boot time; span */
     struct timer timer;
 };
@@ -120,14 +121,30 @@ static void finish(struct verify *v)
     done(arg, buf_str(&text), &e);
 }
 
+/* Ask all of them once more before it is believed. */
+static void confirm(struct verify *v)
+{
+    v->confirming = true;
+    v->pause_ms = FIRST_PAUSE;
+    for (size_t i = 0; i < v->n; i++)
+        v->targets[i].good = false;
+    timer_after(v->spec.loop, &v->timer, FIRST_PAUSE, ask, v);
+}
+
 /* A round is over when all have answered. */
 static void round_over(struct verify *v)
 {
     int64_t left = v->deadline_ms - loop_mono_ms(v->spec.loop);
-    if (count_good(v) == v->n || left <= v->pause_ms) {
+    bool good = count_good(v) == v->n;
+    if (good && !v->confirming && left > FIRST_PAUSE) {
+        confirm(v);
+        return;
+    }
+    if (good || left <= v->pause_ms) {
         finish(v);
         return;
     }
+    v->confirming = false;
     timer_after(v->spec.loop, &v->timer, v->pause_ms, ask, v);
     v->pause_ms = v->pause_ms * 2 < LONGEST_PAUSE ? v->pause_ms * 2 : LONGEST_PAUSE;
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The step `verify`: does every server present the certificate that was installed? Asked again, 0.5
- * s later at first, until the step's time is over, for servers reload in their own time. An address
- * that takes no connection is only told of when another one of the same host serves the
- * certificate.
+ * The step `verify`: does every server present the certificate that was installed? Asked again,
+ * 0.5 s later at first, until the step's time is over, for servers reload in their own time;
+ * believed when two rounds 0.5 s apart agree. An address that takes no connection is only told of
+ * when another one of the same host serves the certificate.
  */
 #ifndef RENEWD_RENEW_VERIFY_H
 #define RENEWD_RENEW_VERIFY_H

@@ -207,6 +207,18 @@ static void waits_for_the_server_to_reload(void **state)
     assert_int_equal(w->n_steps, 1);
 }
 
+static void old_worker_is_not_missed(void **state)
+{
+    (void)state;
+    struct world *w = world_new(1);
+    world_step(w->conf, 0, "a", CONF_STEP_VERIFY, "localhost:443");
+    w->blip = 2; /* the first one has already met the new worker */
+    world_boot(w);
+    assert_true(world_until(w, world_all_ok, POLICY_MINUTE));
+    assert_int_equal(w->probes, 4);
+    assert_int_equal(w->finished_badly, 0);
+}
+
 static void says_what_is_served_instead(void **state)
 {
     (void)state;
@@ -340,6 +352,7 @@ int main(void)
         T(merged_failure_is_everyones),
         T(slow_order_does_not_hold_up_a_merge),
         T(waits_for_the_server_to_reload),
+        T(old_worker_is_not_missed),
         T(says_what_is_served_instead),
         T(deploys_again_when_asked),
         T(renewed_while_a_step_runs),

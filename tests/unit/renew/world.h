@@ -112,6 +112,7 @@ struct world {
     char steps[64][120]; /* "DEPLOYMENT/STEP cert cert" */
     size_t n_steps;
     const char *served;           /* fingerprint at the probed server; NULL: of site 0 */
+    unsigned probes, blip;        /* the probe of that number meets an old worker; 0: none */
     unsigned served_after;        /* probes that still see the former certificate */
     unsigned jobs_now, jobs_most; /* orders that exist at once in the engine */
     unsigned events;

@@ -154,7 +154,8 @@ static void told_probe(struct call *c)
 {
     struct world *w = c->world;
     const char *now = w->served ? w->served : w->sites[0].fingerprint;
-    struct probe_result r[2] = {{.leaf = w->served_after ? "former" : now}};
+    bool former = w->served_after || ++w->probes == w->blip;
+    struct probe_result r[2] = {{.leaf = former ? "former" : now}};
     w->served_after -= w->served_after > 0;
     err_set(&r[1].err, ERR_TRANSIENT, "connection refused");
     ((probe_done_fn *)c->fn)(c->arg, r, 2, &c->err);
