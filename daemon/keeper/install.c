@@ -13,6 +13,9 @@
 #include <unistd.h>
 
 #define CURRENT ".current"
+#define NEXT ".next"
+#define META "meta.json"
+#define UNTIL "until-"
 #define SWAP ".swap-"
 #define FILES 5
 
@@ -30,6 +33,8 @@ static const char readme[] =
     "\n"
     "Point your servers here and do not change these files: see renewd(8).\n";
 
+static const struct file_attr open_to_all = {.mode = 0644, .uid = (uid_t)-1, .gid = (gid_t)-1};
+
 /* 2026-11-21T20:44:00Z -> 20261121T204400Z */
 static void stamp(int64_t ms, char out[32])
 {
@@ -46,8 +51,8 @@ static void stamp(int64_t ms, char out[32])
 void install_set_name(const struct cert_info *leaf, char out[64])
 {
     char time[32];
-    stamp(leaf->not_before_ms, time);
-    snprintf(out, 64, "%s-%.16s", time, leaf->fingerprint);
+    stamp(leaf->not_after_ms, time);
+    snprintf(out, 64, UNTIL "%s-%.16s", time, leaf->fingerprint);
 }
 
 /* ---- the set ---- */
@@ -84,8 +89,11 @@ static int put_file(int dirfd, const char *name, const char *p, size_t n, const 
     return fd;
 }
 
+/* All are on their way to the disk before the first is waited for. */
 static int fsync_all(const int *fds, size_t n, struct err *e)
 {
+    for (size_t i = 0; i < n; i++)
+        sync_file_range(fds[i], 0, 0, SYNC_FILE_RANGE_WRITE);
     for (size_t i = 0; i < n; i++) {
         if (fsync(fds[i]))
             return err_sys(e, errno, "cannot make files of a certificate durable");
@@ -93,56 +101,115 @@ static int fsync_all(const int *fds, size_t n, struct err *e)
     return 0;
 }
 
-static int fill_set(int dirfd, const struct install_files *f, const struct file_attr *key,
-                    struct err *e)
+struct part {
+    const char *name;
+    const char *p;
+    size_t n;
+    const struct file_attr *attr;
+};
+
+static void list_parts(const struct install_files *f, const struct file_attr *key,
+                       struct part out[FILES])
 {
-    const struct file_attr open_to_all = {.mode = 0644, .uid = (uid_t)-1, .gid = (gid_t)-1};
-    const struct {
-        const char *name;
-        const char *p;
-        size_t n;
-        const struct file_attr *attr;
-    } files[FILES] = {
+    const struct part parts[FILES] = {
         {"privkey.pem", buf_str(f->key), f->key->len, key},
         {"cert.pem", buf_str(f->cert), f->cert->len, &open_to_all},
         {"chain.pem", buf_str(f->chain), f->chain->len, &open_to_all},
         {"fullchain.pem", buf_str(f->fullchain), f->fullchain->len, &open_to_all},
-        {"meta.json", f->meta, strlen(f->meta), &open_to_all},
+        {META, f->meta, strlen(f->meta), &open_to_all}, /* the last: tells a whole set */
     };
+    memcpy(out, parts, sizeof(parts));
+}
+
+static int fill_set(int dirfd, const struct part parts[FILES], struct err *e)
+{
     int fds[FILES], rc = 0;
     size_t n = 0;
     while (rc == 0 && n < FILES) {
-        fds[n] = put_file(dirfd, files[n].name, files[n].p, files[n].n, files[n].attr, e);
+        fds[n] = put_file(dirfd, parts[n].name, parts[n].p, parts[n].n, parts[n].attr, e);
         if (fds[n] < 0)
             rc = -1;
         else
             n++;
     }
+    if (rc == 0 && fchmod(dirfd, 0755))
+        rc = err_sys(e, errno, "cannot open a folder of archive/ to others");
     if (rc == 0)
         rc = fsync_all(fds, n, e);
     while (n > 0)
         close(fds[--n]);
-    if (rc == 0 && (fchmod(dirfd, 0755) || fsync(dirfd)))
-        rc = err_sys(e, errno, "cannot make a folder of archive/ durable");
     return rc;
 }
 
-static int write_set(const struct statedir *s, const char *name, int dest, const char *set,
-                     const struct install_files *f, const struct file_attr *key, struct err *e)
+/* Left by a crash after it was written, maybe before it was durable; meta.json has the time in it,
+ * so its presence is all that is asked. */
+static bool is_whole(int dirfd, const struct part parts[FILES])
 {
-    CLEANUP_FREE char *tmp = xasprintf(STATEDIR_NEW "%s", name);
-    if (file_remove_tree_at(s->archive, tmp, e))
+    for (size_t i = 0; i + 1 < FILES; i++) {
+        CLEANUP_BUF struct buf b;
+        buf_init_secret(&b, CERT_PEM_MAX);
+        if (file_read_at(dirfd, parts[i].name, false, &b, NULL, NULL) || b.len != parts[i].n ||
+            memcmp(buf_str(&b), parts[i].p, b.len) != 0)
+            return false;
+    }
+    struct stat st;
+    return fstatat(dirfd, META, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_size > 0 &&
+           fchmod(dirfd, 0755) == 0;
+}
+
+static int keep_set(int dest, const char *set, const struct part parts[FILES])
+{
+    CLEANUP_CLOSE int dir = openat(dest, set, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    if (dir < 0 || !is_whole(dir, parts))
         return -1;
-    if (mkdirat(s->archive, tmp, 0700))
-        return err_sys(e, errno, "cannot make a folder in archive/");
-    CLEANUP_CLOSE int dir = file_open_dir_at(s->archive, tmp, e);
-    if (dir < 0 || fill_set(dir, f, key, e)) {
-        file_remove_tree_at(s->archive, tmp, NULL);
+    for (size_t i = 0; i < FILES; i++) {
+        CLEANUP_CLOSE int fd = openat(dir, parts[i].name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        if (fd < 0 || fsync(fd))
+            return -1;
+    }
+    return fsync(dir);
+}
+
+static int write_set(int dest, const char *set, const struct install_files *f,
+                     const struct file_attr *key, struct err *e)
+{
+    struct part parts[FILES];
+    list_parts(f, key, parts);
+    if (mkdirat(dest, set, 0700)) {
+        if (errno == EEXIST && keep_set(dest, set, parts) == 0)
+            return 0;
+        if (file_remove_tree_at(dest, set, e))
+            return -1;
+        if (mkdirat(dest, set, 0700))
+            return err_sys(e, errno, "cannot make a folder in archive/");
+    }
+    CLEANUP_CLOSE int dir = file_open_dir_at(dest, set, e);
+    if (dir < 0 || fill_set(dir, parts, e)) {
+        file_remove_tree_at(dest, set, NULL);
         return -1;
     }
-    if (renameat(s->archive, tmp, dest, set))
-        return err_sys(e, errno, "cannot put a set into archive/%s", name);
-    return 0;
+    return file_fsync_dir(dir, e);
+}
+
+/* Never finished, and nobody's: what its order brought was installed under another name, or not. */
+static bool is_half(int dest, const char *set)
+{
+    struct stat st;
+    CLEANUP_FREE char *meta = xasprintf("%s/" META, set);
+    return fstatat(dest, set, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode) &&
+           (st.st_mode & 07777) == 0700 && fstatat(dest, meta, &st, AT_SYMLINK_NOFOLLOW) != 0;
+}
+
+/* archive/NAME; not yet durable. */
+static int open_dest(const struct statedir *s, const char *name, struct err *e)
+{
+    bool made = mkdirat(s->archive, name, 0700) == 0;
+    int fd = file_open_dir_at(s->archive, name, e);
+    if (fd >= 0 && made && fchmod(fd, 0755)) {
+        close(fd);
+        return err_sys(e, errno, "cannot make the folder archive/%s", name);
+    }
+    return fd;
 }
 
 /* ---- live/NAME ---- */
@@ -160,51 +227,58 @@ static bool exists(int parent, const char *name)
     return fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-/* The link of a file; one that is there and leads where it should costs one call. */
-static int put_link(int dirfd, const char *name, struct err *e)
+/* Switched at once; not durable yet. */
+static int switch_link(int dirfd, const char *target, const char *name, struct err *e)
 {
-    char want[64], is[64];
-    snprintf(want, sizeof(want), CURRENT "/%s", name);
-    ssize_t n = readlinkat(dirfd, name, is, sizeof(is));
-    if (n == (ssize_t)strlen(want) && memcmp(is, want, (size_t)n) == 0)
-        return 0;
-    return file_switch_link_at(dirfd, want, name, e);
+    int rc = symlinkat(target, dirfd, NEXT);
+    if (rc && errno == EEXIST) { /* left by a crash */
+        unlinkat(dirfd, NEXT, 0);
+        rc = symlinkat(target, dirfd, NEXT);
+    }
+    if (rc == 0)
+        rc = renameat(dirfd, NEXT, dirfd, name);
+    return rc ? err_sys(e, errno, "cannot switch the link %s", name) : 0;
 }
 
+/* The links of the files; those that lead where they should cost one call each. */
 static int put_links(int dirfd, struct err *e)
 {
     for (size_t i = 0; i < ARRAY_LEN(link_names); i++) {
-        if (put_link(dirfd, link_names[i], e))
+        char want[64], is[64];
+        snprintf(want, sizeof(want), CURRENT "/%s", link_names[i]);
+        ssize_t n = readlinkat(dirfd, link_names[i], is, sizeof(is));
+        if (n == (ssize_t)strlen(want) && memcmp(is, want, (size_t)n) == 0)
+            continue;
+        if (switch_link(dirfd, want, link_names[i], e))
             return -1;
     }
     return 0;
+}
+
+static int fill_live(int dir, const char *target, struct err *e)
+{
+    CLEANUP_CLOSE int fd = put_file(dir, "README", readme, sizeof(readme) - 1, &open_to_all, e);
+    if (fd < 0)
+        return -1;
+    if (symlinkat(target, dir, CURRENT))
+        return err_sys(e, errno, "cannot make links in live/");
+    return put_links(dir, e);
 }
 
 /* A folder that is complete before it is seen; under SWAP, where a sweep leaves it alone. */
 static int make_live(const struct statedir *s, const char *swap, const char *name,
                      const char *target, struct err *e)
 {
-    const struct file_attr open_to_all = {.mode = 0644, .uid = (uid_t)-1, .gid = (gid_t)-1};
     CLEANUP_FREE char *tmp = xasprintf(STATEDIR_NEW "%s", name);
-    if (file_remove_tree_at(s->live, tmp, e))
-        return -1;
-    if (mkdirat(s->live, tmp, 0700))
-        return err_sys(e, errno, "cannot make a folder in live/");
-    CLEANUP_CLOSE int dir = file_open_dir_at(s->live, tmp, e);
-    if (dir < 0)
-        return -1;
-    CLEANUP_CLOSE int fd = put_file(dir, "README", readme, sizeof(readme) - 1, &open_to_all, e);
-    if (fd < 0)
-        return -1;
-    if (symlinkat(target, dir, CURRENT))
-        return err_sys(e, errno, "cannot make links in live/");
-    for (size_t i = 0; i < ARRAY_LEN(link_names); i++) {
-        char to[64];
-        snprintf(to, sizeof(to), CURRENT "/%s", link_names[i]);
-        if (symlinkat(to, dir, link_names[i]))
-            return err_sys(e, errno, "cannot make links in live/");
+    if (mkdirat(s->live, tmp, 0700) && errno == EEXIST) {
+        if (file_remove_tree_at(s->live, tmp, e))
+            return -1;
+        mkdirat(s->live, tmp, 0700);
     }
-    if (fsync(fd) || fchmod(dir, 0755) || fsync(dir) || renameat(s->live, tmp, s->live, swap))
+    CLEANUP_CLOSE int dir = file_open_dir_at(s->live, tmp, e);
+    if (dir < 0 || fill_live(dir, target, e))
+        return -1;
+    if (fchmod(dir, 0755) || renameat(s->live, tmp, s->live, swap) || fsync(dir))
         return err_sys(e, errno, "cannot make a folder in live/");
     return 0;
 }
@@ -264,9 +338,9 @@ static int switch_live(const struct statedir *s, const char *name, const char *s
         return take_place(s, swap, name, dest, now_ms, e);
     }
     CLEANUP_CLOSE int dir = file_open_dir_at(s->live, name, e);
-    if (dir < 0 || file_sweep_at(dir, e) || file_switch_link_at(dir, target, CURRENT, e))
+    if (dir < 0 || switch_link(dir, target, CURRENT, e) || put_links(dir, e))
         return -1;
-    return put_links(dir, e);
+    return file_fsync_dir(dir, e);
 }
 
 int install_set(const struct statedir *s, const char *name, const char *set,
@@ -275,14 +349,10 @@ int install_set(const struct statedir *s, const char *name, const char *set,
 {
     if (!statedir_name_ok(name))
         return err_set(e, ERR_CONFIG, "\"%s\" cannot be the name of a folder", name);
-    if (!exists(s->archive, name) && file_mkdir_at(s->archive, name, 0755, e))
-        return -1;
-    CLEANUP_CLOSE int dest = file_open_dir_at(s->archive, name, e);
+    CLEANUP_CLOSE int dest = open_dest(s, name, e);
     if (dest < 0)
         return -1;
-    if (!exists(dest, set) && write_set(s, name, dest, set, f, key, e))
-        return -1;
-    if (file_fsync_dir(dest, e))
+    if (write_set(dest, set, f, key, e) || file_fsync_dir(dest, e) || file_fsync_dir(s->archive, e))
         return -1;
     return switch_live(s, name, set, dest, now_ms, e);
 }
@@ -336,9 +406,14 @@ static char **list_sets(int dirfd, const char *current, size_t *ret_n)
     return sets;
 }
 
+/* Our names say it; others are read. */
 static bool has_expired(int dirfd, const char *set, int64_t now_ms)
 {
     struct live l;
+    char now[32];
+    stamp(now_ms, now);
+    if (str_starts(set, UNTIL))
+        return strcmp(set + strlen(UNTIL), now) < 0;
     CLEANUP_CLOSE int fd = openat(dirfd, set, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0 || live_read_set(fd, &l, NULL))
         return false;
@@ -370,7 +445,9 @@ int install_prune(const struct statedir *s, const char *name, uint32_t keep, int
         return dir < 0 ? -1 : 0;
     char **sets = list_sets(dir, current, &n);
     for (size_t i = 0; i < n; i++) {
-        if (n > keep && rc == 0 && has_expired(dir, sets[i], now_ms) && expired++ >= keep) {
+        bool half = rc == 0 && is_half(dir, sets[i]);
+        bool old = rc == 0 && !half && n > keep && has_expired(dir, sets[i], now_ms);
+        if (half || (old && expired++ >= keep)) {
             rc = file_remove_tree_at(dir, sets[i], e);
             removed++;
         }

@@ -3,12 +3,13 @@
  * New sets in archive/ and the switch of live/ to them (the folders: keeper/live.h). Killed between
  * any two system calls, what live/NAME shows is a whole set, old or new; a run again completes it.
  *
- *     archive/.new-NAME   written, every file and the folder durable
- *        | rename
- *     archive/NAME/SET    durable
- *        | .current is renamed over; or live/.swap-NAME takes the place of a folder that is not
- * ours, | in one exchange live/NAME           durable; the other tool's folder goes to
- * archive/NAME/adopted-TIME
+ *     archive/NAME/SET    closed to others (0700) while it is written; opened (0755) once every
+ * file |                is durable, then durable itself | .current is renamed over; or
+ * live/.swap-NAME takes the place of a folder that is not ours, | in one exchange live/NAME
+ * durable; the other tool's folder goes to archive/NAME/adopted-TIME
+ *
+ * What an installation costs is how often the disk is waited for, so whatever may go together goes
+ * together: the journal is written twice.
  */
 #ifndef RENEWD_KEEPER_INSTALL_H
 #define RENEWD_KEEPER_INSTALL_H
@@ -27,7 +28,8 @@ struct install_files {
 
 /* Once after a start: finishes moves that a crash interrupted. */
 int install_recover(const struct statedir *s, int64_t now_ms, struct err *e);
-/* Name of the set for this certificate: the same certificate has always the same. */
+/* Name of the set for this certificate, "until-TIME-FINGERPRINT": the same certificate has always
+ * the same, and later ones sort later. */
 void install_set_name(const struct cert_info *leaf, char out[64]);
 /* Idempotent. key: mode and owner of privkey.pem. */
 int install_set(const struct statedir *s, const char *name, const char *set,

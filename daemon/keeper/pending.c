@@ -7,24 +7,24 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "digest/base64.h"
+#include "digest/pem.h"
 #include "keys/csr.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #define CSR_MAX (512u << 10)
-#define META_MAX (512u << 10)
+#define FILE_MAX (2u << 20)
 
 struct pendings {
     const struct statedir *dir;
     struct map *map;
 };
 
-static const struct file_attr private_file = {.mode = 0600, .uid = (uid_t)-1, .gid = (gid_t)-1};
+static const char csr_head[] = "-----BEGIN CERTIFICATE REQUEST-----";
 
 const char **pending_names(const struct conf_cert *cert)
 {
@@ -65,6 +65,11 @@ void pendings_free(struct pendings *p)
     free(p);
 }
 
+static char *file_name(const char *name)
+{
+    return xasprintf("%s.pem", name);
+}
+
 /* ---- reading ---- */
 
 static int take_names(struct pending *k, const struct json *meta)
@@ -80,45 +85,61 @@ static int take_names(struct pending *k, const struct json *meta)
     return k->n_names ? 0 : -1;
 }
 
-static int take_key(struct pending *k, struct err *e)
+static int take_key(struct pending *k, const char *pem, size_t n, struct err *e)
 {
-    CLEANUP_PKEY struct pkey *key = pkey_from_pem(buf_str(&k->pem), k->pem.len, e);
-    if (!key)
+    CLEANUP_PKEY struct pkey *key = pkey_from_pem(pem, n, e);
+    if (!key || buf_put(&k->pem, pem, n))
         return -1;
     memcpy(k->spki, pkey_spki(key), SHA256_LEN);
     k->type = pkey_type(key);
     return 0;
 }
 
-static int read_files(int dirfd, struct pending *k, struct err *e)
+static int take_csr(struct pending *k, const char *pem, size_t n, struct err *e)
 {
-    CLEANUP_BUF struct buf csr, text;
-    buf_init(&csr, CSR_MAX);
-    buf_init(&text, META_MAX);
-    if (file_read_at(dirfd, "privkey.pem", false, &k->pem, NULL, e) || take_key(k, e) ||
-        file_read_at(dirfd, "csr.der", false, &csr, NULL, e) ||
-        file_read_at(dirfd, "meta.json", false, &text, NULL, e))
+    CLEANUP_BUF struct buf der;
+    uint8_t spki[SHA256_LEN];
+    char **names;
+    size_t n_names;
+    buf_init(&der, CSR_MAX);
+    if (csr_read(pem, n, &der, &names, &n_names, spki, e))
         return -1;
-    CLEANUP_JSON struct json *meta = json_parse(buf_str(&text), text.len, e);
-    if (!meta || take_names(k, meta))
-        return err_set(e, ERR_LOCAL, "its meta.json is damaged");
-    k->csr = base64url(csr.data, csr.len);
+    for (size_t i = 0; i < n_names; i++)
+        free(names[i]);
+    free(names);
+    if (memcmp(spki, k->spki, SHA256_LEN) != 0)
+        return err_set(e, ERR_LOCAL, "key and CSR do not belong together");
+    k->csr = base64url(der.data, der.len);
     return 0;
+}
+
+static int take_parts(struct pending *k, const struct buf *text, struct err *e)
+{
+    const char *p = buf_str(text), *end = p + text->len;
+    const char *key = strchr(p, '\n'), *csr = strstr(p, csr_head);
+    if (!key || !csr || csr < key)
+        return err_set(e, ERR_LOCAL, "it was not written to its end");
+    CLEANUP_JSON struct json *meta = json_parse(p, (size_t)(key - p), e);
+    if (!meta || take_names(k, meta))
+        return err_set(e, ERR_LOCAL, "its first line is damaged");
+    if (take_key(k, key + 1, (size_t)(csr - key - 1), e))
+        return -1;
+    return take_csr(k, csr, (size_t)(end - csr), e);
 }
 
 static struct pending *read_pending(const struct statedir *s, const char *name, struct err *e)
 {
-    CLEANUP_CLOSE int dir = openat(s->pending, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (dir < 0) {
-        if (errno != ENOENT)
-            err_sys(e, errno, "cannot open pending/%s", name);
+    CLEANUP_FREE char *file = file_name(name);
+    CLEANUP_BUF struct buf text;
+    struct stat st;
+    buf_init_secret(&text, FILE_MAX);
+    if (fstatat(s->pending, file, &st, AT_SYMLINK_NOFOLLOW) && errno == ENOENT)
         return NULL;
-    }
     struct pending *k = xnew(struct pending);
     buf_init_secret(&k->pem, PKEY_PEM_MAX);
-    if (read_files(dir, k, e) == 0)
+    if (file_read_at(s->pending, file, false, &text, NULL, e) == 0 && take_parts(k, &text, e) == 0)
         return k;
-    err_prefix(e, "pending/%s", name);
+    err_prefix(e, "pending/%s", file);
     pending_free(k);
     return NULL;
 }
@@ -152,7 +173,7 @@ bool pending_fits(const struct pending *k, const struct conf_cert *cert)
 
 /* ---- writing ---- */
 
-static char *make_meta(const struct pending *k)
+static int make_text(const struct pending *k, const struct buf *csr, struct buf *out)
 {
     CLEANUP_JSON struct json *m = json_object();
     json_add_int(m, "version", 1);
@@ -161,44 +182,41 @@ static char *make_meta(const struct pending *k)
     for (size_t i = 0; i < k->n_names; i++)
         json_add_text(names, NULL, k->names[i]);
     json_add_int(m, "made_ms", clock_wall_ms(&clock_system));
-    return json_print(m, true);
+    CLEANUP_FREE char *line = json_print(m, false);
+    buf_puts(out, line);
+    buf_putc(out, '\n');
+    buf_put(out, k->pem.data, k->pem.len);
+    return pem_put(out, "CERTIFICATE REQUEST", csr->data, csr->len);
 }
 
-static int write_files(int dirfd, const struct pending *k, const struct buf *csr, struct err *e)
+static int write_durably(int dirfd, int fd, const struct buf *text)
 {
-    CLEANUP_FREE char *meta = make_meta(k);
-    if (file_create_at(dirfd, "privkey.pem", k->pem.data, k->pem.len, &private_file, e) ||
-        file_create_at(dirfd, "csr.der", csr->data, csr->len, &private_file, e) ||
-        file_create_at(dirfd, "meta.json", meta, strlen(meta), &private_file, e))
-        return -1;
-    return 0;
-}
-
-/* The new folder takes the place of the old one at once; the old one then lies under tmp. */
-static int put_in_place(const struct statedir *s, const char *tmp, const char *name, struct err *e)
-{
-    int rc = renameat2(s->pending, tmp, s->pending, name, RENAME_EXCHANGE);
-    if (rc && errno != ENOENT && file_remove_tree_at(s->pending, name, e))
-        return -1;
-    if (rc && renameat(s->pending, tmp, s->pending, name))
-        return err_sys(e, errno, "cannot put a key into pending/%s", name);
-    if (file_fsync_dir(s->pending, e))
-        return -1;
-    return rc ? 0 : file_remove_tree_at(s->pending, tmp, e);
+    for (size_t at = 0; at < text->len;) {
+        ssize_t n = write(fd, text->data + at, text->len - at);
+        if (n < 0 && errno != EINTR)
+            return -1;
+        at += n > 0 ? (size_t)n : 0;
+    }
+    return fsync(fd) || fsync(dirfd) ? -1 : 0;
 }
 
 static int store(const struct statedir *s, const char *name, const struct pending *k,
                  const struct buf *csr, struct err *e)
 {
-    CLEANUP_FREE char *tmp = xasprintf(STATEDIR_NEW "%s", name);
-    if (file_remove_tree_at(s->pending, tmp, e))
-        return -1;
-    if (mkdirat(s->pending, tmp, 0700))
-        return err_sys(e, errno, "cannot make a folder in pending/");
-    CLEANUP_CLOSE int dir = file_open_dir_at(s->pending, tmp, e);
-    if (dir < 0 || write_files(dir, k, csr, e) || put_in_place(s, tmp, name, e))
-        return -1;
-    return 0;
+    CLEANUP_FREE char *file = file_name(name);
+    CLEANUP_BUF struct buf text;
+    buf_init_secret(&text, FILE_MAX);
+    if (make_text(k, csr, &text))
+        return err_set(e, ERR_LOCAL, "a CSR for so many names is too long");
+    unlinkat(s->pending, file, 0);
+    CLEANUP_CLOSE int fd =
+        openat(s->pending, file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd >= 0 && fchmod(fd, 0600) == 0 && write_durably(s->pending, fd, &text) == 0)
+        return 0;
+    err_sys(e, errno, "cannot write pending/%s", file);
+    if (fd >= 0)
+        unlinkat(s->pending, file, 0);
+    return -1;
 }
 
 int pending_put(struct pendings *p, const struct conf_cert *cert, struct pkey *key, struct err *e)
@@ -227,11 +245,10 @@ int pending_put(struct pendings *p, const struct conf_cert *cert, struct pkey *k
 
 int pending_remove(struct pendings *p, const char *name, struct err *e)
 {
-    CLEANUP_FREE char *tmp = xasprintf(STATEDIR_NEW "%s", name);
+    CLEANUP_FREE char *file = file_name(name);
     pending_free(map_remove(p->map, name));
-    if (file_remove_tree_at(p->dir->pending, tmp, e))
-        return -1;
-    if (renameat(p->dir->pending, name, p->dir->pending, tmp))
-        return errno == ENOENT ? 0 : err_sys(e, errno, "cannot remove pending/%s", name);
-    return file_remove_tree_at(p->dir->pending, tmp, e);
+    /* Not made durable: one that comes back is known by being installed. */
+    if (unlinkat(p->dir->pending, file, 0) && errno != ENOENT)
+        return err_sys(e, errno, "cannot remove pending/%s", file);
+    return 0;
 }

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Keys that are being ordered for, with their CSRs: pending/NAME/{privkey.pem, csr.der, meta.json},
- * durable before anything is sent, and kept in memory (wiped when freed) until they are installed.
+ * Keys that are being ordered for, with their CSRs, durable before anything is sent, and kept in
+ * memory (wiped when freed) until they are installed. One file each, since what it costs is how
+ * often the disk is waited for: pending/NAME.pem holds a line of JSON, the key, the CSR. It is
+ * written in place; one that a crash cut short ends without its CSR and is made anew.
  */
 #ifndef RENEWD_KEEPER_PENDING_H
 #define RENEWD_KEEPER_PENDING_H

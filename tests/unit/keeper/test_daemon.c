@@ -452,7 +452,7 @@ static void test_serves_the_engine(void **state)
     begin(w, "ask");
     expect_start(w, 1);
     expect_all(w, expected, ARRAY_LEN(expected));
-    snprintf(path, sizeof(path), "%s/state/pending/rsa.example.org/privkey.pem", w->top);
+    snprintf(path, sizeof(path), "%s/state/pending/rsa.example.org.pem", w->top);
     assert_int_equal(stat(path, &st), 0);
     assert_true(st.st_size > 1500);
     assert_int_equal(st.st_mode & 07777, 0600);
