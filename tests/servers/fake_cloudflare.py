@@ -12,7 +12,8 @@ update in a real name server, --lag-dns seconds later; --lag-list delays what li
 
 Control, for tests (no token needed): GET /_test/records, GET /_test/requests, POST /_test/faults with
 {"status": 429|500|..., "count": N, "retry_after": S, "match": "POST"} | {"drop": N} | {"html": N} | {},
-or {"lose": N}: the request is carried out, but the connection closes before the answer.
+or {"lose": N}: the request is carried out, but the connection closes before the answer; {"hold": N}:
+the answer waits for the next POST /_test/faults.
 """
 import argparse
 import base64
@@ -23,6 +24,7 @@ import json
 import os
 import secrets
 import socket
+import ssl
 import struct
 import sys
 import threading
@@ -87,6 +89,7 @@ class Cloudflare:
         self.visible_at = {}
         self.lag_list, self.lag_dns = args.lag_list, args.lag_dns
         self.faults, self.requests = [], []
+        self.held = threading.Event()  # set: nothing is held back any more
         self.publisher = Publisher(args.dns, args.tsig, {z[0] for z in self.zones}) if args.dns else None
         self.dns_gate = threading.Lock()
 
@@ -160,13 +163,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
         with self.cf.lock:
             self.cf.requests.append(f"{self.command} {self.path}")
             fault = self.take_fault()
-        if fault and fault["kind"] != "lose":
+        if fault and fault["kind"] not in ("lose", "hold"):
             return self.fail(fault)
         try:
             result, info = self.route(url.path.removeprefix("/client/v4").strip("/").split("/"), query, raw)
         except ApiError as e:
             return self.send(e.status, {"success": False, "errors": [{"code": e.code, "message": e.message}],
                                         "messages": [], "result": None})
+        if fault and fault["kind"] == "hold":
+            fault["release"].wait(60)
         if fault:
             return self.hang_up()
         answer = {"success": True, "errors": [], "messages": [], "result": result}
@@ -212,11 +217,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 return self.send(200, seen)
             if path == "/_test/faults":
                 wanted = json.loads(raw or b"{}")
-                cf.faults = []
-                for kind in ("drop", "html", "lose", "status"):
+                cf.held.set()
+                cf.faults, cf.held = [], threading.Event()
+                for kind in ("drop", "html", "lose", "hold", "status"):
                     if kind in wanted:
                         count = wanted.get("count", 1) if kind == "status" else wanted[kind]
-                        cf.faults.append(dict(wanted, kind=kind, count=count))
+                        cf.faults.append(dict(wanted, kind=kind, count=count, release=cf.held))
                 return self.send(200, {})
         return self.send(404, {})
 
@@ -323,6 +329,7 @@ def main():
     p.add_argument("--page-size", type=int, default=100, help="never more items than this on a page")
     p.add_argument("--dns", metavar="HOST:PORT")
     p.add_argument("--tsig", metavar="NAME:SECRET")
+    p.add_argument("--tls", nargs=2, metavar=("CERT", "KEY"))
     p.add_argument("--lag-dns", type=float, default=0)
     p.add_argument("--lag-list", type=float, default=0)
     args = p.parse_args()
@@ -332,9 +339,13 @@ def main():
     Handler.cf = Cloudflare(args)
     server = Server((host, int(port)), Handler)
     server.page_size = args.page_size
+    if args.tls:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*args.tls)
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     if os.getppid() == 1:
         sys.exit(1)
-    print(f"listening on http://{host}:{server.server_address[1]}/client/v4", flush=True)
+    print(f"listening on http{'s' if args.tls else ''}://{host}:{server.server_address[1]}/client/v4", flush=True)
     server.serve_forever()
 
 
