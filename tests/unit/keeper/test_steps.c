@@ -216,17 +216,17 @@ static void test_run_of_nothing(void **state)
 static void test_run_as_a_user(void **state)
 {
     struct world *w = *state;
-    char nobody[] = "nobody";
+    char other[] = "daemon";
     char *argv[] = SHELL("id -un; id -Gn");
     struct conf_step step = run_step(argv, 3);
-    step.user = nobody;
+    step.user = other;
     run(w, &step, 1);
     if (geteuid() != 0) {
         assert_int_equal(w->err.cls, ERR_CONFIG);
         return;
     }
     assert_int_equal(w->err.cls, ERR_NONE);
-    assert_true(str_starts(w->text, "nobody"));
+    assert_true(str_starts(w->text, "daemon"));
     assert_null(strstr(w->text, "root"));
 }
 
