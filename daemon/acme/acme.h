@@ -4,8 +4,8 @@
  * through the keeper, badNonce, Retry-After, problem documents and accounts are inside; the order
  * sees none of it.
  *
- *   order:  ACCOUNT -> CREATE | RESUME -> AUTHORIZE -> CHALLENGES -> ANSWER -> VALIDATE
- *           -> FINALIZE -> POLL -> DOWNLOAD -> DONE
+ *   order:  ACCOUNT -> [FIND ->] CREATE | RESUME -> AUTHORIZE -> CHALLENGES -> ANSWER
+ *           -> VALIDATE -> FINALIZE -> POLL -> DOWNLOAD -> DONE
  *
  * The state after a resumption is chosen from the order's status at the CA, never from a saved
  * step.
@@ -42,6 +42,7 @@ struct acme_challenge {
 
 enum acme_order_state {
     ACME_ACCOUNT,
+    ACME_FIND,
     ACME_CREATE,
     ACME_RESUME,
     ACME_AUTHORIZE,
@@ -60,11 +61,13 @@ struct acme_order_spec {
     const struct conf_cert *cert; /* must outlive the order, with its conf */
     const char *ca;               /* name of the CA entry */
     const char *url;              /* an order to resume, or "" for a new one */
-    bool replaces;                /* name the installed certificate's certID (RFC 9773) */
+    bool find;     /* without url: the CA may have an order that was asked for and whose URL never
+                      reached us: take that one up before a new one is made */
+    bool replaces; /* name the installed certificate's certID (RFC 9773) */
 };
 struct acme_order_handler {
-    /* A new order exists: make url durable, then call acme_order_continue(); nothing is sent
-     * before. Not called on resumption. */
+    /* An order exists, made now or found: make url durable, then call acme_order_continue();
+     * nothing is sent before. Not called on resumption. */
     void (*created)(void *arg, const char *url);
     /* What to publish (only authorizations that are pending; never called with n 0: goes on by
      * itself). The array lives until the order is freed. Then acme_order_answer() or
@@ -76,7 +79,8 @@ struct acme_order_handler {
     /* For people: state and what is waited for ("validation of www.example.org: processing"). */
     void (*progress)(void *arg, enum acme_order_state s, const char *text);
     /* chain_pem, account_url valid for the call, NULL on failure. On failure `resumable` says
-     * whether the order is worth keeping (time-outs, 5xx) or gone (invalid, expired, not found). */
+     * whether the order is worth keeping (time-outs, 5xx) or gone (invalid, expired, not found);
+     * before created(): whether there may be one, to be started again with `find`. */
     void (*done)(void *arg, const char *chain_pem, size_t n, const char *account_url,
                  bool resumable, const struct err *err);
 };

@@ -17,6 +17,7 @@ struct ca *ca_new(struct list *servers, const struct acme_env *env, struct conf 
     c->cf = cf;
     list_init(&c->queue);
     account_init(&c->account, c);
+    orders_init(&c->orders, c);
     return c;
 }
 
@@ -30,6 +31,7 @@ void ca_unref(struct ca *c)
 {
     if (!c || --c->refs > 0)
         return;
+    orders_done(&c->orders);
     account_done(&c->account);
     defer_cancel(&c->admit);
     server_unref(c->server);

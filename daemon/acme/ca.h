@@ -5,6 +5,7 @@
 #define RENEWD_ACME_CA_H
 
 #include "acme/account.h"
+#include "acme/orders.h"
 #include "acme/server.h"
 
 struct ca {
@@ -14,6 +15,7 @@ struct ca {
     struct conf *conf; /* what cf belongs to */
     const struct conf_ca *cf;
     struct account account;
+    struct orders orders;
     unsigned running;  /* orders that have a place; at most cf->max_orders */
     struct list queue; /* of struct ca_place */
     struct defer admit;

@@ -226,6 +226,7 @@ static int order_doc_fill(struct order_doc *d, const struct json *obj, struct er
 {
     static const char *const words[] = {"pending", "ready", "processing", "valid", "invalid"};
     const struct json *error = json_get(obj, "error");
+    const char *profile = json_text(obj, "profile");
     int status = read_status(obj, words, ARRAY_LEN(words), "order", e);
 
     if (status < 0 || read_names(d, json_get(obj, "identifiers"), e) < 0 ||
@@ -242,6 +243,7 @@ static int order_doc_fill(struct order_doc *d, const struct json *obj, struct er
         d->has_error = true;
         problem_from_json(&d->error, ACME_AT_VALIDATION, error);
     }
+    d->profile = xstrdup(profile && printable(profile, 64) ? profile : "");
     return 0;
 }
 
@@ -266,7 +268,41 @@ void order_doc_done(struct order_doc *d)
     strings_free(d->authzs, d->n_authzs);
     free(d->finalize);
     free(d->certificate);
+    free(d->profile);
     memset(d, 0, sizeof(*d));
+}
+
+/* --- the account and its orders --- */
+
+char *account_doc_orders(const char *text, size_t n, struct err *e)
+{
+    struct json *root CLEANUP_JSON = NULL;
+    const struct json *obj = read_object(&root, text, n, "account", e);
+    const char *url = json_text(obj, "orders");
+
+    return acme_url_ok(url) ? xstrdup(url) : NULL;
+}
+
+int orders_doc_read(char ***urls, size_t *n_urls, size_t max, const char *text, size_t n,
+                    struct err *e)
+{
+    struct json *root CLEANUP_JSON = NULL;
+    const struct json *obj = read_object(&root, text, n, "list of orders", e);
+    const struct json *list = json_get(obj, "orders");
+    size_t more = json_is_array(list) ? json_len(list) : 0;
+
+    if (!obj)
+        return -1;
+    if (more > max - *n_urls)
+        more = max - *n_urls;
+    if (more == 0)
+        return 0;
+    *urls = xrealloc_array(*urls, *n_urls + more, sizeof(**urls));
+    for (const struct json *it = json_first(list); it && more > 0; it = json_after(it), more--) {
+        if (acme_url_ok(json_as_text(it)))
+            (*urls)[(*n_urls)++] = xstrdup(json_as_text(it));
+    }
+    return 0;
 }
 
 /* --- authorization --- */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * What a CA's JSON says, read strictly and copied: directory (RFC 8555 7.1.1), order (7.1.3),
- * authorization (7.1.4), renewalInfo (RFC 9773 4.2). Readers take any bytes; on -1 (ERR_PEER) the
+ * authorization (7.1.4), account
+ * (7.1.2), renewalInfo (RFC 9773 4.2). Readers take any bytes; on -1 (ERR_PEER) the
  * document is empty. Unknown members are ignored. All URLs are https, printable ASCII, at most
  * ACME_URL_MAX long, and otherwise opaque. Texts are never NULL in a document that was read.
  * `_done` takes zeroed documents.
@@ -42,11 +43,19 @@ struct order_doc {
     size_t n_authzs;
     char *finalize;
     char *certificate; /* "" until there is one */
+    char *profile;     /* "" if the CA does not say */
     bool has_error;
     struct err error;
 };
 int order_doc_read(struct order_doc *d, const char *text, size_t n, struct err *e);
 void order_doc_done(struct order_doc *d);
+
+/* The orders URL of an account object (7.1.2); the caller frees; NULL: it has none. */
+char *account_doc_orders(const char *text, size_t n, struct err *e);
+/* A page of an account's orders (7.1.2.1): appends its URLs to *urls, which may be NULL, up to
+ * `max` of them. What is no usable URL is left out. */
+int orders_doc_read(char ***urls, size_t *n_urls, size_t max, const char *text, size_t n,
+                    struct err *e);
 
 enum authz_status {
     AUTHZ_PENDING = 0,

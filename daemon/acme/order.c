@@ -3,6 +3,9 @@
  * The order machine (RFC 8555 7.1.6, 7.4).
  *
  *   ACCOUNT --> CREATE -----.            (the order's status, always the CA's word)
+ *      |  none ^  | lost    |
+ *      |-----> FIND         |
+ *      |        | found     |
  *      `------> RESUME -----+-- pending ----> AUTHORIZE --> CHALLENGES --> ANSWER --> VALIDATE
  *                           |                     `---- all valid ---------------------^  |
  *                           +-- ready ------> FINALIZE <--------------------- ready ------+
@@ -27,6 +30,7 @@
 #include <string.h>
 
 #define ACTIVATIONS_MAX 40
+#define FIND_LIMIT_MS (10 * 60 * 1000LL)
 #define VALIDATE_LIMIT_MS (10 * 60 * 1000LL)
 #define POLL_LIMIT_MS (15 * 60 * 1000LL)
 #define RETRY_AFTER_MIN_MS 1000
@@ -44,6 +48,8 @@ static const struct row {
     struct verdict (*on_limit)(struct acme_order *o);
 } rows[] = {
     [ACME_ACCOUNT] = {"ACCOUNT", "getting the account", account_enter, account_event, 0, NULL},
+    [ACME_FIND] = {"FIND", "looking for an order that was begun", find_enter, find_event,
+                   FIND_LIMIT_MS, find_limit},
     [ACME_CREATE] = {"CREATE", "creating the order", create_enter, create_event, 0, NULL},
     [ACME_RESUME] = {"RESUME", "reading the order", resume_enter, resume_event, 0, NULL},
     [ACME_AUTHORIZE] = {"AUTHORIZE", "reading the authorizations", authorize_enter, authorize_event,
@@ -78,6 +84,9 @@ static void cancel_pending(struct acme_order *o)
 {
     account_wait_cancel(&o->account);
     directory_wait_cancel(&o->directory);
+    orders_look_cancel(&o->look);
+    if (o->sent)
+        order_lost(o);
     request_cancel(o->request);
     o->request = NULL;
     download_cancel(o->download);
@@ -208,12 +217,20 @@ struct verdict order_fail_gone(struct acme_order *o, const struct err *e)
     return order_fail(o, e);
 }
 
+void order_lost(struct acme_order *o)
+{
+    o->sent = false;
+    o->unsure = true;
+    orders_lost(&o->ca->orders);
+}
+
 /* Worth keeping: what is in the way passes, or a person can move it while the order lives. */
 static bool resumable(const struct acme_order *o)
 {
-    return o->url && !o->gone &&
-           (o->err.cls == ERR_TRANSIENT || o->err.cls == ERR_RATE_LIMITED ||
-            o->err.cls == ERR_LOCAL || str_eq(o->err.type, "userActionRequired"));
+    if (!o->url)
+        return o->unsure;
+    return !o->gone && (o->err.cls == ERR_TRANSIENT || o->err.cls == ERR_RATE_LIMITED ||
+                        o->err.cls == ERR_LOCAL || str_eq(o->err.type, "userActionRequired"));
 }
 
 /* DONE and FAILED: the last thing that the owner hears. */
@@ -369,6 +386,7 @@ struct acme_order *order_start(struct ca *ca, struct loop *loop, const struct ac
     o->arg = arg;
     o->replaces = s->replaces;
     o->url = s->url && *s->url ? xstrdup(s->url) : NULL;
+    o->unsure = s->find && !o->url;
     o->names = xcalloc(s->cert->n_names ? s->cert->n_names : 1, sizeof(*o->names));
     for (size_t i = 0; i < s->cert->n_names; i++)
         o->names[i] = &s->cert->names[i];
@@ -386,7 +404,7 @@ static void kicked_continue(void *arg)
 
 void acme_order_continue(struct acme_order *o)
 {
-    if (o->state == ACME_CREATE)
+    if (o->state == ACME_CREATE || o->state == ACME_FIND)
         loop_defer(o->ca->env->loop, &o->kick, kicked_continue, o);
 }
 

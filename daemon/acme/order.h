@@ -11,7 +11,9 @@
 #include "acme/authz.h"
 #include "acme/ca.h"
 #include "acme/download.h"
+#include "acme/orders.h"
 #include "acme/request.h"
+#include "acme/retry.h"
 
 /* What ends a wait. err excludes the rest. */
 struct event {
@@ -19,6 +21,7 @@ struct event {
         EV_PLACE,     /* among the CA's max_orders */
         EV_ACCOUNT,   /* err */
         EV_DIRECTORY, /* directory, err */
+        EV_FOUND,     /* url, NULL: none; err */
         EV_REPLY,     /* reply (may be there with err, too), err */
         EV_AUTHZS,    /* all were read or answered; err */
         EV_CHAIN,     /* pem, pem_n, err */
@@ -29,7 +32,7 @@ struct event {
     const struct err *err;
     const struct http_reply *reply;
     const struct directory_doc *directory;
-    const char *pem;
+    const char *pem, *url;
     size_t pem_n;
 };
 
@@ -55,6 +58,10 @@ struct acme_order {
     bool gone;      /* not worth keeping at the CA */
 
     char *url;
+    bool unsure; /* there may be an order, but its URL never reached us */
+    bool sent;   /* a newOrder, and the CA has not said that nothing came of it */
+    struct orders_look look;
+    struct retry retry; /* of newOrder */
     struct order_doc doc;
     struct authz_set *authzs;
     struct acme_challenge *challenges;
@@ -98,6 +105,8 @@ static inline struct verdict order_next(enum acme_order_state s)
 }
 struct verdict order_fail(struct acme_order *o, const struct err *e); /* copies */
 struct verdict order_fail_gone(struct acme_order *o, const struct err *e);
+/* A newOrder has had no answer that says that there is no order. */
+void order_lost(struct acme_order *o);
 
 /* The one door into the machine. o may be gone when it returns. */
 void order_event(struct acme_order *o, const struct event *ev);
@@ -122,6 +131,9 @@ const char *order_name(const struct acme_order *o);
 /* Handlers, rows of the table in order.c */
 struct verdict account_enter(struct acme_order *o);
 struct verdict account_event(struct acme_order *o, const struct event *ev);
+struct verdict find_enter(struct acme_order *o);
+struct verdict find_event(struct acme_order *o, const struct event *ev);
+struct verdict find_limit(struct acme_order *o);
 struct verdict create_enter(struct acme_order *o);
 struct verdict create_event(struct acme_order *o, const struct event *ev);
 struct verdict resume_enter(struct acme_order *o);

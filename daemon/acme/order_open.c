@@ -29,7 +29,57 @@ struct verdict account_event(struct acme_order *o, const struct event *ev)
         return order_wait();
     if (err_is(ev->err))
         return order_fail(o, ev->err);
-    return order_next(o->url ? ACME_RESUME : ACME_CREATE);
+    return order_next(o->url ? ACME_RESUME : o->unsure ? ACME_FIND : ACME_CREATE);
+}
+
+/* --- FIND: an order that the CA has and we do not know --- */
+
+static void looked(void *arg, const char *url, const struct err *err)
+{
+    order_event(arg, &(struct event){.kind = EV_FOUND, .url = url, .err = err});
+}
+
+static const char *wanted_profile(const struct acme_order *o)
+{
+    return *o->cert->profile ? o->cert->profile : o->ca->cf->profile;
+}
+
+struct verdict find_enter(struct acme_order *o)
+{
+    size_t n = o->cert->n_names;
+    char **names CLEANUP_FREE = xcalloc(n ? n : 1, sizeof(*names));
+
+    for (size_t i = 0; i < n; i++)
+        names[i] = o->names[i]->name;
+    orders_find(&o->ca->orders, &o->look, orders_names(names, n),
+                o->cert->profile_or_default ? "" : wanted_profile(o), looked, o);
+    return order_wait();
+}
+
+struct verdict find_event(struct acme_order *o, const struct event *ev)
+{
+    if (ev->kind == EV_CONTINUE)
+        return order_next(ACME_RESUME);
+    if (ev->kind != EV_FOUND)
+        return order_wait();
+    if (err_is(ev->err))
+        return order_fail(o, ev->err);
+    o->unsure = false;
+    if (!ev->url)
+        return order_next(ACME_CREATE);
+    timer_cancel(&o->limit);
+    o->url = xstrdup(ev->url);
+    o->h.created(o->arg, o->url);
+    return order_wait();
+}
+
+struct verdict find_limit(struct acme_order *o)
+{
+    struct err e = ERR_INIT;
+
+    err_set(&e, ERR_TRANSIENT, "the CA takes too long to tell which orders there are");
+    err_activity(&e, "looking for the order of %s", order_name(o));
+    return order_fail(o, &e);
 }
 
 /* --- CREATE --- */
@@ -53,7 +103,7 @@ static void list_profiles(const struct directory_doc *d, struct buf *out)
 
 static int choose_profile(struct acme_order *o, const struct directory_doc *d, struct err *e)
 {
-    const char *profile = *o->cert->profile ? o->cert->profile : o->ca->cf->profile;
+    const char *profile = wanted_profile(o);
     struct buf list CLEANUP_BUF = {0};
 
     if (!*profile || o->no_profile)
@@ -80,6 +130,8 @@ static struct verdict send_new_order(struct acme_order *o, const struct director
                                 .what = KEEPER_NEW_ORDER,
                                 .target = REQUEST_NEW_ORDER,
                                 .cert = order_name(o),
+                                .once = true,
+                                .unanswered = &o->sent,
                                 .max_body = ORDER_BODY_MAX,
                                 .doing = "creating the order of",
                                 .about = order_name(o)};
@@ -97,12 +149,28 @@ static struct verdict send_new_order(struct acme_order *o, const struct director
     return order_wait();
 }
 
+/* The CA may have made the order all the same: it is looked for, after a while, before another one
+ * is made. */
+static struct verdict create_unanswered(struct acme_order *o, const struct err *e)
+{
+    const struct acme_env *env = o->ca->env;
+    int64_t delay;
+
+    order_lost(o);
+    if (!retry_next(&o->retry, e, loop_wall_ms(env->loop), env->rng, &delay))
+        return order_fail(o, e);
+    order_timer(o, delay);
+    return order_wait();
+}
+
 /* RFC 9773 section 5, and what CAs really say: any refusal may be for the certID. */
 static struct verdict create_refused(struct acme_order *o, const struct err *e)
 {
     bool refused = e->http >= 400 && e->http < 500 && e->http != 429 &&
                    e->cls != ERR_RATE_LIMITED && !str_eq(e->type, "badNonce");
 
+    if (o->sent)
+        return create_unanswered(o, e);
     if (refused && str_eq(e->type, "invalidProfile") && (o->flags & KEEPER_F_PROFILE)) {
         if (!o->cert->profile_or_default)
             return order_fail(o, e);
@@ -123,6 +191,7 @@ static struct verdict created(struct acme_order *o, const struct http_reply *rep
 
     err_activity(&e, "creating the order of %s", order_name(o));
     if (!acme_url_ok(url)) {
+        order_lost(o);
         err_set(&e, ERR_PEER,
                 "the CA's answer has no usable Location header with the order's URL%s",
                 url ? "" : "; Vault and OpenBao need it listed in allowed_response_headers");
@@ -144,6 +213,8 @@ struct verdict create_event(struct acme_order *o, const struct event *ev)
         return err_is(ev->err) ? order_fail(o, ev->err) : send_new_order(o, ev->directory);
     case EV_REPLY:
         return err_is(ev->err) ? create_refused(o, ev->err) : created(o, ev->reply);
+    case EV_TIMER:
+        return order_next(ACME_FIND);
     case EV_CONTINUE:
         return o->url ? order_by_status(o) : order_wait();
     default:

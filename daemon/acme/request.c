@@ -171,6 +171,8 @@ static void posted(void *arg, const struct http_reply *reply, const struct err *
     struct err e = ERR_INIT;
 
     r->post = NULL;
+    if (r->spec.unanswered)
+        *r->spec.unanswered = !reply || reply->status == 408 || reply->status >= 500;
     if (!reply) {
         failed(r, NULL, err, true);
         return;
@@ -204,10 +206,13 @@ static void have_signature(void *arg, const char *jws, size_t n, const struct er
 
     r->sign = NULL;
     r->nonce[0] = '\0';
-    if (err_is(err))
+    if (err_is(err)) {
         finish(r, NULL, err);
-    else
-        r->post = http_start(r->ca->server->site, &h, posted, r);
+        return;
+    }
+    if (r->spec.unanswered)
+        *r->spec.unanswered = true;
+    r->post = http_start(r->ca->server->site, &h, posted, r);
 }
 
 static void sign(struct request *r)

@@ -28,7 +28,9 @@ struct request_spec {
     const char *cert;           /* NULL: none; outlives the request */
     bool pem;                   /* a certificate chain is wanted, not JSON */
     bool once;                  /* an answer that may have been lost is the owner's affair */
-    bool slow; /* some CAs work inside this request (finalize): four times the time limit */
+    bool slow;        /* some CAs work inside this request (finalize): four times the time limit */
+    bool *unanswered; /* NULL, or told whether the server has the request and has not said that
+                         nothing came of it; outlives the request */
     size_t max_body;
     /* For errors: "reading the order" "example.org"; both outlive the request. */
     const char *doing, *about;

@@ -11,7 +11,23 @@
 #include "acme/acme.h"
 #include "base/buf.h"
 
-enum place { AT_ANY, DIR, NONCE, ACCT, NEW, ORDER, AUTHZ, CHALL, FIN, CERT, ALT, ARI, PLACES };
+enum place {
+    AT_ANY,
+    DIR,
+    NONCE,
+    ACCT,
+    NEW,
+    ORDER,
+    AUTHZ,
+    CHALL,
+    FIN,
+    CERT,
+    ALT,
+    ARI,
+    OBJ,
+    LIST,
+    PLACES
+};
 
 /* What to do instead at the from-th to to-th request to a place (from 0: always; to 0: only from).
  */
@@ -36,6 +52,8 @@ struct order {
     int answers[NAMES];
     int reads, reads_after_fin;
     int names;
+    char other[40];      /* is for this name alone */
+    const char *profile; /* echoed */
 };
 
 struct fake {
@@ -53,6 +71,8 @@ struct fake {
     int reads_to_ready;       /* order reads after the answers: 0 */
     int reads_to_valid;       /* order reads after finalize: 1 */
     bool no_wildcard_flag, no_authzs;
+    bool by_cert;             /* orders are for the name that their certificate has */
+    int page;                 /* orders on a page of the account's list; 0: it has none */
     const char *lost_account; /* what is signed with it gets accountDoesNotExist */
     const char *names[NAMES]; /* of the orders; NULL-terminated */
     int64_t latency_ms;       /* 10 */

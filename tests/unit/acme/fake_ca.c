@@ -14,8 +14,8 @@
 const char fake_chain[] = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n"
                           "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
 
-static const char *const tags[PLACES] = {"?",     "dir",   "nonce", "acct", "new", "order",
-                                         "authz", "chall", "fin",   "cert", "alt", "ari"};
+static const char *const tags[PLACES] = {"?",     "dir", "nonce", "acct", "new", "order", "authz",
+                                         "chall", "fin", "cert",  "alt",  "ari", "obj",   "list"};
 
 struct query {
     enum place at;
@@ -91,15 +91,42 @@ static void put_order(struct fake *f, struct buf *b, int n)
     buf_putf(b, "{\"status\":\"%s\",\"expires\":\"2027-01-01T00:00:00Z\",\"identifiers\":[",
              o->status);
     for (int i = o->names - 1; i >= 0; i--, sep = ",")
-        buf_putf(b, "%s{\"type\":\"dns\",\"value\":\"%s\"}", sep, f->names[i]);
+        buf_putf(b, "%s{\"type\":\"dns\",\"value\":\"%s\"}", sep,
+                 *o->other ? o->other : f->names[i]);
     buf_puts(b, "],\"authorizations\":[");
     sep = "";
     for (int i = 0; i < o->names && !f->no_authzs; i++, sep = ",")
         buf_putf(b, "%s\"" BASE "authz/%d/%d\"", sep, n, i);
     buf_putf(b, "],\"finalize\":\"" BASE "fin/%d\"", n);
+    if (o->profile)
+        buf_putf(b, ",\"profile\":\"%s\"", o->profile);
     if (str_eq(o->status, "valid"))
         buf_putf(b, ",\"certificate\":\"" BASE "cert/%d\"", n);
     buf_puts(b, "}");
+}
+
+static void put_account(struct fake *f, struct buf *b)
+{
+    buf_puts(b, "{\"status\":\"valid\"");
+    if (f->page)
+        buf_puts(b, ",\"orders\":\"" BASE "list/0\"");
+    buf_puts(b, "}");
+}
+
+/* Oldest first, as CAs do. */
+static void put_list(struct fake *f, struct answer *a, int from)
+{
+    int to = from + f->page < f->n_orders ? from + f->page : f->n_orders;
+    char link[64];
+
+    buf_puts(&a->body, "{\"orders\":[");
+    for (int i = from; i < to; i++)
+        buf_putf(&a->body, "%s\"" BASE "order/%d\"", i > from ? "," : "", i);
+    buf_puts(&a->body, "]}");
+    snprintf(link, sizeof(link), "<" BASE "list/%d>;rel=\"next\"", to);
+    header(a, "Link", "<" BASE "dir>;rel=\"index\"");
+    if (to < f->n_orders)
+        header(a, "Link", link);
 }
 
 static void put_challenge(struct fake *f, struct buf *b, int n, int i, const char *status)
@@ -176,6 +203,8 @@ static void new_order(struct fake *f, struct answer *a, struct query *q)
     o = &f->orders[f->n_orders++];
     memset(o, 0, sizeof(*o));
     o->status = f->start ? f->start : "pending";
+    if (f->by_cert)
+        str_copy(o->other, sizeof(o->other), q->cert);
     while (o->names < NAMES && f->names[o->names])
         o->authz[o->names++] = f->authz_start ? f->authz_start : "pending";
     snprintf(url, sizeof(url), BASE "order/%d", q->order);
@@ -196,6 +225,10 @@ static void usual_post(struct fake *f, struct answer *a, struct query *q)
         buf_puts(&a->body, "{\"status\":\"valid\"}");
     } else if (q->at == NEW) {
         new_order(f, a, q);
+    } else if (q->at == OBJ) {
+        put_account(f, &a->body);
+    } else if (q->at == LIST) {
+        put_list(f, a, q->order);
     } else if (!o) {
         problem(a, 404, "malformed", "no such thing");
     } else if (q->at == ORDER) {
@@ -249,7 +282,8 @@ static enum place place_of(const char *url, int *order, int *index)
         enum place at;
     } paths[] = {{"dir", DIR},      {"nonce", NONCE},  {"new-acct", ACCT}, {"new-order", NEW},
                  {"order/", ORDER}, {"authz/", AUTHZ}, {"chall/", CHALL},  {"fin/", FIN},
-                 {"cert/", CERT},   {"alt/", ALT},     {"ari/", ARI}};
+                 {"cert/", CERT},   {"alt/", ALT},     {"ari/", ARI},      {"acct/", OBJ},
+                 {"list/", LIST}};
 
     *order = *index = 0;
     if (!str_starts(url, BASE))

@@ -113,8 +113,11 @@ void run_init(struct run *r, struct fake *f, const char *const *names, size_t n)
 void run_start(struct run *r, const char *url, bool replaces)
 {
     static const struct acme_order_handler h = {created, challenges, answered, progress, done};
-    struct acme_order_spec s = {
-        .cert = r->conf->certs, .ca = "test", .url = url, .replaces = replaces};
+    struct acme_order_spec s = {.cert = r->cert ? r->cert : r->conf->certs,
+                                .ca = "test",
+                                .url = url,
+                                .find = r->find,
+                                .replaces = replaces};
 
     r->order = acme_order_start(r->acme, &s, &h, r);
 }

@@ -15,7 +15,9 @@ struct run {
     enum moment free_at; /* free the order in that callback ... */
     int free_skip;       /* ... not before it was called so often */
     bool idle;           /* do not go on by oneself */
-    int64_t publish_ms;  /* time until the records are there */
+    bool find;
+    const struct conf_cert *cert; /* NULL: the configuration's first */
+    int64_t publish_ms;           /* time until the records are there */
     struct timer publish;
 
     int created, challenges, answered, done,

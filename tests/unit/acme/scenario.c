@@ -34,6 +34,7 @@ static void set_up(const struct scenario *s, struct fake *f, struct run *r)
     MANNER(reads_to_valid);
     MANNER(no_wildcard_flag);
     MANNER(no_authzs);
+    MANNER(page);
 #undef MANNER
     if (s->names[0]) {
         for (n = 0; n < NAMES && s->names[n]; n++)
