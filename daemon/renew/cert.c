@@ -240,7 +240,7 @@ struct cert_order *cert_order_read(const struct json *j)
 {
     const char *url = json_text(j, "url"), *ca = json_text(j, "ca"), *was = json_text(j, "was");
     uint64_t names;
-    if (!url || !*url || !ca || !was || !read_hex(json_text(j, "names"), &names))
+    if (!url || !ca || !was || !read_hex(json_text(j, "names"), &names))
         return NULL;
     return cert_order_new(url, ca, was, names, json_int(j, "made", 0));
 }

@@ -42,7 +42,8 @@ struct cert_state { /* durable */
 };
 
 struct cert_order { /* durable */
-    char *url, *ca;
+    char *url;      /* "": asked for, but nobody has heard of it yet */
+    char *ca;
     char *was; /* fingerprint installed when it was made: another one now says that it is done */
     uint64_t names; /* cert_names_hash() when it was made */
     int64_t made_ms;

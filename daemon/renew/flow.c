@@ -187,7 +187,7 @@ void flow_due(void *renew, struct sched_item *it)
 
 void flow_drop_order(struct cert *c)
 {
-    if (c->order)
+    if (c->order && c->order->url[0])
         publisher_order_ended(c->renew->env.publisher, c->order->url);
     cert_order_free(c->order);
     c->order = NULL;
@@ -226,20 +226,24 @@ void flow_start(void *renew, struct sched_item *it)
     c->st.runs++;
     history_free(c->history);
     c->history = history_new(renew_now(r), why, ca->name);
-    if (c->order)
+    if (c->order && c->order->url[0])
         history_order(c->history, c->order->url);
     log_debug(&log, "%s: %s at %s%s%s", c->in.present ? "renewal" : "first order", why, ca->name,
-              c->order ? ", taking up " : "", c->order ? c->order->url : "");
+              c->order ? ", taking up " : "",
+              c->order ? c->order->url[0] ? c->order->url : "what may have been ordered" : "");
     const struct job_spec spec = {
         .conf = r->conf,
         .cert = c->conf,
         .ca = ca->name,
+        .find = c->order && !c->order->url[0],
         .order = c->order ? c->order->url : "",
         .replaces_by = replaces_by(c, ca),
         .longest_wait_ms = r->once ? RENEW_ONCE_LONGEST_WAIT : 0,
     };
     outcome_run_began(c);
     c->job = job_start(&r->jobs, &spec, &outcome_of_job, c);
+    if (!c->order)
+        outcome_intend_order(c, ca->name);
 }
 
 static void drop_look(struct cert *c)

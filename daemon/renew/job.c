@@ -5,9 +5,10 @@
  *      |  order is gone   |  |  nothing to prove                                |
  *      `------------------'  `-- any failure, in any state ---------------------'
  *
- *   PREPARE   the keeper makes the pending key (or keeps it, when an order is taken up)
+ *   PREPARE   the keeper makes the pending key (or keeps it, when an order is taken up); meanwhile
+ *             the owner makes durable that an order will be asked for
  *   ACCOUNT   only when the installed certificate may be named as replaced: which account are we?
- *   ORDER     acme/ makes or takes up the order; its URL is durable before anything else is sent
+ *   ORDER     acme/ makes, finds or takes up the order; its URL is durable before it goes on
  *   PUBLISH   all records are added and waited for
  *   ANSWERED  the CA validates, issues; records go as soon as it has looked
  *   INSTALL   the keeper checks and switches
@@ -28,6 +29,7 @@
 enum state { PREPARE, ACCOUNT, ORDER, PUBLISH, ANSWERED, INSTALL, CLEAN, END, STATES };
 enum event {
     EV_PREPARED,
+    EV_INTENDED,
     EV_ACCOUNT,
     EV_CREATED,
     EV_STORED,
@@ -78,6 +80,8 @@ struct job {
     unsigned activations;
     int64_t longest_wait_ms;
     bool resumed; /* takes up an order */
+    bool find;    /* or looks for one */
+    bool prepared, intended;
     bool retried; /* has made a new one in its place */
     bool replaces;
     bool published; /* has a publication of its own, or had one */
@@ -169,14 +173,19 @@ static void on_prepared(void *arg, const struct err *err)
 static struct verdict enter_prepare(struct job *j)
 {
     struct keeper *k = j->env->keeper;
-    j->call = k->ops->prepare(k, j->cert->name, !j->resumed, on_prepared, j);
+    j->prepared = false;
+    j->call = k->ops->prepare(k, j->cert->name, !j->resumed && !j->find, on_prepared, j);
     return WAIT;
 }
 
 static struct verdict event_prepare(struct job *j, enum event ev)
 {
-    if (ev != EV_PREPARED)
+    if (ev != EV_PREPARED && ev != EV_INTENDED)
         return FAIL;
+    j->prepared |= ev == EV_PREPARED;
+    j->intended |= ev == EV_INTENDED;
+    if (!j->prepared || !j->intended)
+        return WAIT;
     return NEXT(j->replaces_by[0] && !j->resumed ? ACCOUNT : ORDER);
 }
 
@@ -269,6 +278,7 @@ static struct verdict enter_order(struct job *j)
         .cert = j->cert,
         .ca = j->ca,
         .url = j->resumed ? j->order_url : "",
+        .find = j->find,
         .replaces = j->replaces,
     };
     j->durable = j->resumed;
@@ -531,7 +541,7 @@ static void start_over(struct job *j)
     j->order_url[0] = '\0';
     acme_order_free(j->order);
     j->order = NULL;
-    j->resumed = false;
+    j->resumed = j->find = false;
     j->retried = true;
     err_clear(&j->err);
     j->at_ca = false;
@@ -580,11 +590,20 @@ struct job *job_start(struct job_env *env, const struct job_spec *s, const struc
     j->replaces_by = xstrdup(s->replaces_by);
     j->resumed = s->order[0] != '\0';
     j->resumable = j->durable = j->resumed;
+    j->find = s->find;
+    j->intended = j->resumed || j->find;
     j->longest_wait_ms = s->longest_wait_ms;
     j->handler = *h;
     j->arg = arg;
     loop_defer(env->loop, &j->ending, start, j);
     return j;
+}
+
+void job_intended(struct job *j, const struct err *err)
+{
+    if (err_is(err))
+        fail_with(j, err);
+    job_event(j, j->err.cls == ERR_NONE ? EV_INTENDED : EV_FAILED);
 }
 
 void job_stored(struct job *j, const struct err *err)

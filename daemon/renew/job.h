@@ -34,7 +34,8 @@ struct job_spec {
     struct conf *conf; /* a reference is taken */
     const struct conf_cert *cert;
     const char *ca;
-    const char *order;       /* URL of the order to take up; "" for a new one */
+    bool find;         /* a new order was asked for before, and nobody knows what came of it */
+    const char *order; /* URL of the order to take up; "" for a new one */
     const char *replaces_by; /* account URL that may name the installed one as replaced; "": none */
     int64_t longest_wait_ms; /* --once: of any state; 0: the state's own */
 };
@@ -60,6 +61,9 @@ struct job_handler {
 };
 struct job *job_start(struct job_env *env, const struct job_spec *s, const struct job_handler *h,
                       void *arg);
+/* That an order will be asked for is durable; due once for each job that neither takes up nor finds
+ * one. */
+void job_intended(struct job *j, const struct err *err);
 void job_stored(struct job *j, const struct err *err);
 /* Its records stay in the ledger under the order's mark, for who takes up the order. NULL is fine.
  */

@@ -154,12 +154,30 @@ static void on_order_stored(void *arg, const struct err *err)
     job_stored(c->job, err);
 }
 
+static void set_order(struct cert *c, const char *url, const char *ca)
+{
+    cert_order_free(c->order);
+    c->order =
+        cert_order_new(url, ca, c->in.fingerprint, cert_names_hash(c->conf), renew_now(c->renew));
+}
+
+static void on_intended(void *arg, const struct err *err)
+{
+    struct cert *c = arg;
+    c->recording = NULL;
+    job_intended(c->job, err);
+}
+
+void outcome_intend_order(struct cert *c, const char *ca)
+{
+    set_order(c, "", ca);
+    outcome_record(c, RECORD_ORDER, on_intended);
+}
+
 static void on_created(void *arg, const char *url)
 {
     struct cert *c = arg;
-    cert_order_free(c->order);
-    c->order = cert_order_new(url, job_ca(c->job), c->in.fingerprint, cert_names_hash(c->conf),
-                              renew_now(c->renew));
+    set_order(c, url, job_ca(c->job));
     history_order(c->history, url);
     outcome_record(c, RECORD_ORDER, on_order_stored);
 }
@@ -167,9 +185,8 @@ static void on_created(void *arg, const char *url)
 static void on_gone(void *arg)
 {
     struct cert *c = arg;
-    cert_order_free(c->order);
-    c->order = NULL;
-    outcome_record(c, RECORD_NO_ORDER, NULL);
+    set_order(c, "", job_ca(c->job));
+    outcome_record(c, RECORD_ORDER, NULL);
     history_step(c->history, renew_now(c->renew), "ORDER",
                  "the CA no longer knows the order that was under way: a new one");
 }

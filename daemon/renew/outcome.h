@@ -19,6 +19,8 @@ enum { /* what outcome_record() stores, in one batch */
 /* done NULL: in the background; failures are logged. Else it is called once, unless
  * outcome_forget(). */
 void outcome_record(struct cert *c, unsigned what, store_write_fn *done);
+/* An order will be asked for: durable before it is. */
+void outcome_intend_order(struct cert *c, const char *ca);
 void outcome_forget(struct cert *c);
 /* A run that watchers know of: a renewal, a deployment, or both. */
 void outcome_run_began(struct cert *c);

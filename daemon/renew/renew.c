@@ -118,7 +118,8 @@ static void start_failed(struct renew *r, const struct err *err)
 /* What will be taken up at once may keep its records. */
 static bool goes_on_now(const struct cert *c, int64_t now_ms)
 {
-    return c->order && c->conf->enabled && !c->st.blocked && c->st.retry_ms <= now_ms;
+    return c->order && c->order->url[0] && c->conf->enabled && !c->st.blocked &&
+           c->st.retry_ms <= now_ms;
 }
 
 static void recover_records(struct renew *r)

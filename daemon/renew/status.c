@@ -169,7 +169,7 @@ static void add_plan(struct json *to, const struct cert *c)
         add_time(j, "chosen", c->st.window.at_ms);
         add_time(j, "asked_again", poll_next_ms(c));
     }
-    if (c->order)
+    if (c->order && c->order->url[0])
         json_add_text(to, "order", c->order->url);
 }
 

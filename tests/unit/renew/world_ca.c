@@ -14,7 +14,7 @@ struct acme_order {
     struct site *site;
     const struct conf_cert *cert;
     char ca[32], url[64];
-    bool replaces, resumed, asked;
+    bool replaces, resumed, find, asked;
     struct acme_order_handler h;
     void *arg;
     struct call *call;
@@ -44,6 +44,7 @@ static void next(struct acme_order *o, int64_t ms, void (*effect)(struct call *)
     str_copy(o->call->text, sizeof(o->call->text), o->url);
     str_copy(o->call->text2, sizeof(o->call->text2), o->ca);
     o->call->flag = o->replaces;
+    o->call->number = o->find;
 }
 
 static void fail(struct acme_order *o, bool resumable, const struct err *err)
@@ -140,6 +141,14 @@ static void create(struct call *c)
 {
     struct world *w = c->world;
     struct site *s = c->site;
+    for (size_t i = 0; c->number && i < w->n_orders; i++) { /* find */
+        const struct ca_order *o = &w->orders[i];
+        if (str_eq(o->cert, s->name) && str_eq(o->ca, c->text2) && !o->valid && !o->invalid &&
+            !o->gone) {
+            str_copy(c->text, sizeof(c->text), o->url);
+            return;
+        }
+    }
     if (world_fails(s, FAULT_NEW_ORDER, c->text2)) {
         c->err = s->err;
         return;
@@ -197,6 +206,7 @@ struct acme_order *acme_order_start(struct acme *a, const struct acme_order_spec
     o->h = *h;
     o->arg = arg;
     o->replaces = s->replaces;
+    o->find = s->find;
     o->resumed = s->url[0] != '\0';
     str_copy(o->ca, sizeof(o->ca), s->ca);
     str_copy(o->url, sizeof(o->url), s->url);
