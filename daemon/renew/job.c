@@ -79,8 +79,9 @@ struct job {
     enum state state;
     unsigned activations;
     int64_t longest_wait_ms;
-    bool resumed; /* takes up an order */
-    bool find;    /* or looks for one */
+    bool resumed;                  /* takes up an order */
+    bool find;                     /* or looks for one */
+    enum acme_order_state reached; /* by acme/ */
     bool prepared, intended;
     bool retried; /* has made a new one in its place */
     bool replaces;
@@ -238,6 +239,7 @@ static void on_progress(void *arg, enum acme_order_state s, const char *text)
 {
     struct job *j = arg;
     char line[HISTORY_LINE];
+    j->reached = s;
     if (j->state >= CLEAN)
         return;
     snprintf(line, sizeof(line), "%s%s%s", acme_order_state_name(s), text && *text ? ": " : "",
@@ -287,10 +289,12 @@ static struct verdict enter_order(struct job *j)
     return WAIT;
 }
 
-/* Nothing went wrong: the CA has only forgotten what was left undone for too long. */
+/* Nothing went wrong: the CA has only forgotten what was left undone for too long, or what it has
+ * there is not ours. An invalid order gets further than to RESUME: that is a failure. */
 static bool order_is_gone(const struct job *j)
 {
-    return j->resumed && !j->retried && !j->resumable && j->err.http >= 400 && j->err.http < 500;
+    return j->resumed && !j->retried && !j->resumable &&
+           (j->reached == ACME_RESUME || (j->err.http >= 400 && j->err.http < 500));
 }
 
 static struct verdict event_order(struct job *j, enum event ev)
@@ -541,7 +545,7 @@ static void start_over(struct job *j)
     j->order_url[0] = '\0';
     acme_order_free(j->order);
     j->order = NULL;
-    j->resumed = j->find = false;
+    j->resumed = j->find = j->intended = false; /* gone() makes it durable */
     j->retried = true;
     err_clear(&j->err);
     j->at_ca = false;
@@ -589,8 +593,9 @@ struct job *job_start(struct job_env *env, const struct job_spec *s, const struc
     j->order_url = xstrdup(s->order);
     j->replaces_by = xstrdup(s->replaces_by);
     j->resumed = s->order[0] != '\0';
-    j->resumable = j->durable = j->resumed;
     j->find = s->find;
+    j->durable = j->resumed;
+    j->resumable = j->resumed || j->find;
     j->intended = j->resumed || j->find;
     j->longest_wait_ms = s->longest_wait_ms;
     j->handler = *h;

@@ -52,7 +52,8 @@ struct job_handler {
     void (*note)(void *arg, const char *state, const char *text);
     /* There is an order: make it durable, then job_stored(). */
     void (*created)(void *arg, const char *url);
-    /* The order that should have been taken up is gone at the CA; a new one is made. */
+    /* The order that should have been taken up is gone at the CA; a new one is made: make that
+     * durable, then job_intended(). */
     void (*gone)(void *arg);
     /* Is in live/ now; valid for the call. Before ended(). */
     void (*installed)(void *arg, const struct keeper_installed *i);
@@ -62,7 +63,7 @@ struct job_handler {
 struct job *job_start(struct job_env *env, const struct job_spec *s, const struct job_handler *h,
                       void *arg);
 /* That an order will be asked for is durable; due once for each job that neither takes up nor finds
- * one. */
+ * one, and after gone(). */
 void job_intended(struct job *j, const struct err *err);
 void job_stored(struct job *j, const struct err *err);
 /* Its records stay in the ledger under the order's mark, for who takes up the order. NULL is fine.

@@ -185,8 +185,7 @@ static void on_created(void *arg, const char *url)
 static void on_gone(void *arg)
 {
     struct cert *c = arg;
-    set_order(c, "", job_ca(c->job));
-    outcome_record(c, RECORD_ORDER, NULL);
+    outcome_intend_order(c, job_ca(c->job));
     history_step(c->history, renew_now(c->renew), "ORDER",
                  "the CA no longer knows the order that was under way: a new one");
 }
@@ -352,6 +351,7 @@ static void on_ended(void *arg, const struct job_result *res)
     struct job_result result = *res;
     struct err err = *res->err;
     result.err = &err;
+    outcome_forget(c); /* of this job, which ends before it was told */
     if (res->drop_order) {
         cert_order_free(c->order);
         c->order = NULL;
