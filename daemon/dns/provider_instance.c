@@ -116,8 +116,10 @@ static void answer(struct provider_call *c)
 void instance_refuse(struct provider_call *c, const struct err *e)
 {
     c->err = *e;
-    if (c->instance)
+    if (c->instance) {
         c->instance->last_error = *e;
+        c->instance->failed = c->kind;
+    }
     answer(c);
 }
 
@@ -367,8 +369,9 @@ static void fail_queue(struct instance *i, const struct err *e)
 
 void instance_start_failed(struct instance *i, const struct err *e)
 {
-    i->last_error = *e;
     fail_queue(i, e);
+    i->last_error = *e;
+    i->failed = 0;
 }
 
 static void on_pause_over(void *arg)
@@ -413,6 +416,7 @@ void instance_down(struct instance *i, const struct err *why)
     i->state = INSTANCE_STOPPED;
     i->restarts++;
     i->last_error = *why;
+    i->failed = 0;
     if (busy) /* that was what it died of, perhaps */
         fail_batch(list_item(i->batches.next, struct batch, node), why);
     while (!list_empty(&i->batches))
@@ -474,6 +478,16 @@ static void end_call(struct instance *i, struct provider_call *c, const struct w
     instance_refuse(c, &e);
 }
 
+/* A removal that works says nothing of an addition that failed. */
+static void forget_error(struct instance *i, const struct batch *b)
+{
+    bool same = i->failed == 0;
+    list_each(node, (struct list *)(uintptr_t)&b->calls) same =
+        same || list_item(node, struct provider_call, node)->kind == i->failed;
+    if (same)
+        err_clear(&i->last_error);
+}
+
 int instance_done(struct instance *i, uint32_t id, const struct worker_done *d)
 {
     struct batch *b = NULL;
@@ -483,7 +497,7 @@ int instance_done(struct instance *i, uint32_t id, const struct worker_done *d)
         return -1;
     if (d->cls == WORKER_E_OK) {
         i->crashes = 0;
-        err_clear(&i->last_error);
+        forget_error(i, b);
     }
     if (b->n > 1 && provider_error_divides(d->cls)) {
         requeue(i, b, true);
@@ -578,7 +592,7 @@ void instance_free(struct instance *i)
         instance_call_free(list_item(i->queue.next, struct provider_call, node));
     while (!list_empty(&i->held))
         held_free(list_item(i->held.next, struct held, node));
-    provider_worker_stop(i);
+    provider_worker_drop(i);
     timer_cancel(&i->pause);
     worker_descriptor_free(&i->descriptor);
     reach_list_done(&i->reach);

@@ -100,6 +100,7 @@ struct instance {
     struct timer idle, kill, pause;
     unsigned crashes, restarts;
     struct err last_error;
+    enum worker_op_kind failed; /* the operation of last_error; its like clears it. 0: any does */
 
     uint32_t request_id; /* of the worker's one request; 0: none */
     struct provider_http http;

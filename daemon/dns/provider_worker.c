@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#define KILL_MS 2000 /* from the end of the channel */
+
 /* --- ending --- */
 
 static void close_worker(struct instance *i)
@@ -27,17 +29,47 @@ static void close_worker(struct instance *i)
     i->pid = 0;
 }
 
+static void kill_now(struct instance *i)
+{
+    timer_cancel(&i->kill);
+    i->env->keeper->ops->worker_kill(i->env->keeper, i->name);
+}
+
+static void on_survived(void *arg)
+{
+    kill_now(arg);
+}
+
+/* The end of the channel ends those that are well; what goes on running is killed. A new worker of
+ * the instance takes the old one's place in the keeper, which kills it, too. */
+static void let_end(struct instance *i)
+{
+    bool exists = i->channel || i->starting;
+    close_worker(i);
+    if (exists)
+        timer_after(i->env->loop, &i->kill, KILL_MS, on_survived, i);
+}
+
 void provider_worker_stop(struct instance *i)
 {
+    let_end(i);
+    i->state = INSTANCE_STOPPED;
+}
+
+void provider_worker_drop(struct instance *i)
+{
+    bool exists = i->channel || i->starting || timer_armed(&i->kill);
     close_worker(i);
+    if (exists)
+        kill_now(i);
     i->state = INSTANCE_STOPPED;
 }
 
 void provider_worker_kill(struct instance *i)
 {
     struct err e = ERR_INIT;
-    i->env->keeper->ops->worker_kill(i->env->keeper, i->name);
     close_worker(i);
+    kill_now(i);
     err_set(&e, ERR_TRANSIENT,
             "provider %s: the plugin did not end after its deadline; it was killed", i->name);
     instance_down(i, &e);
@@ -48,7 +80,7 @@ static void on_closed(void *arg, const struct err *why)
     struct instance *i = arg;
     struct err e = ERR_INIT;
     (void)why;
-    close_worker(i);
+    let_end(i);
     err_set(&e, ERR_TRANSIENT,
             "provider %s: its worker ended unexpectedly (a crash of the plugin?)", i->name);
     instance_down(i, &e);
@@ -229,6 +261,7 @@ static void on_started(void *arg, int fd, const struct err *err)
 void provider_worker_start(struct instance *i)
 {
     timer_cancel(&i->pause);
+    timer_cancel(&i->kill);
     i->state = INSTANCE_STARTING;
     i->outdated = false;
     i->http = (struct provider_http){.loop = i->env->loop, .reach = &i->reach};

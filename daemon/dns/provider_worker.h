@@ -6,8 +6,9 @@
 #include "dns/provider_instance.h"
 
 void provider_worker_start(struct instance *i); /* STOPPED or PAUSED -> STARTING */
-/* Without work: its channel is closed, it ends by itself. */
+/* Without work: its channel is closed, it ends by itself; after 2 s it is killed. */
 void provider_worker_stop(struct instance *i);
+void provider_worker_drop(struct instance *i); /* the instance goes: no more waiting */
 void provider_worker_kill(struct instance *i); /* did not react; counts as a crash */
 int provider_worker_send(struct instance *i, const struct buf *frames);
 
