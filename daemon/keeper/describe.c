@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "conf/plugin_path.h"
+#include "keeper/programs.h"
 #include "keeper/users.h"
 #include "loop/channel.h"
 #include "loop/child.h"
@@ -103,17 +104,21 @@ static void on_limit(void *arg)
 static int run_worker(struct asking *a, const char *program, const char *path, struct err *e)
 {
     static const struct channel_handler handler = {.frame = on_frame, .closed = on_closed};
-    const char *const argv[] = {program, "--describe", path, NULL};
+    const char *const argv[] = {program, "--opened", "--describe", path, NULL};
     const char *warning;
     struct user u;
     int pair[2];
-    if (users_choose("renewd-worker", false, &u, &warning, e) || channel_pair(pair, e))
+    CLEANUP_CLOSE int plugin = programs_open_plugin(path, e);
+    if (plugin < 0 || users_choose("renewd-worker", false, &u, &warning, e) ||
+        channel_pair(pair, e))
         return -1;
+    const int fds[] = {pair[1], plugin};
     struct child_spec spec = {.argv = argv,
                               .uid = geteuid() == 0 ? u.uid : (uid_t)-1,
                               .gid = u.gid,
-                              .fds = &pair[1],
-                              .n_fds = 1,
+                              .fds = fds,
+                              .n_fds = ARRAY_LEN(fds),
+                              .open_first = true,
                               .own_group = true,
                               .die_with_parent = true};
     struct channel *channel = channel_new(a->loop, pair[0], WORKER_KEEPER_MAX, &handler, a);

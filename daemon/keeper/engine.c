@@ -364,6 +364,7 @@ static int launch(struct engine *g, struct err *e)
                               .fds = fds,
                               .n_fds = 2,
                               .own_group = true,
+                              .open_first = true,
                               .die_with_parent = true};
     g->channel = channel_new(g->env.loop, pair[0], KEEPER_MSG_PAYLOAD_MAX, &handler, g);
     g->child = child_start(g->env.loop, &spec, on_end, g, e);

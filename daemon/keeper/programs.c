@@ -2,7 +2,10 @@
 #include "keeper/programs.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "conf/plugin_path.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,6 +44,14 @@ void programs_find(struct programs *p, const char *plugin_dir)
     p->engine = program(self, "renewd-engine");
     p->worker = program(self, "renewd-worker");
     p->plugins = plugin_folder(self, plugin_dir);
+}
+
+int programs_open_plugin(const char *path, struct err *e)
+{
+    if (conf_plugin_check(path, geteuid(), e))
+        return -1;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    return fd < 0 ? err_sys(e, errno, "cannot open the plugin %s", path) : fd;
 }
 
 void programs_done(struct programs *p)

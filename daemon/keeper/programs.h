@@ -4,6 +4,8 @@
 #ifndef RENEWD_KEEPER_PROGRAMS_H
 #define RENEWD_KEEPER_PROGRAMS_H
 
+#include "base/err.h"
+
 struct programs {
     char *self, *engine, *worker;
     char *plugins; /* folder */
@@ -12,5 +14,7 @@ struct programs {
 /* plugin_dir: --plugin-dir, or NULL. */
 void programs_find(struct programs *p, const char *plugin_dir);
 void programs_done(struct programs *p);
+/* Checks owner and mode, opens it for a worker whose user may not be able to reach it. -1: *e */
+int programs_open_plugin(const char *path, struct err *e);
 
 #endif

@@ -13,7 +13,7 @@
 #include "base/mem.h"
 #include "base/secret.h"
 #include "base/str.h"
-#include "conf/plugin_path.h"
+#include "keeper/programs.h"
 #include "keeper/users.h"
 #include "loop/channel.h"
 #include "loop/child.h"
@@ -215,20 +215,23 @@ static int make_config(struct buf *out, const struct conf_provider *p, struct er
 }
 
 static int launch(struct worker *k, const struct conf *c, const struct conf_provider *p,
-                  const int fds[2], struct err *e)
+                  const int channels[2], struct err *e)
 {
-    const char *const argv[] = {k->workers->env.program, "--instance", p->name, p->path, NULL};
+    const char *const argv[] = {
+        k->workers->env.program, "--opened", "--instance", p->name, p->path, NULL};
     const char *warning;
     struct user u;
-    if (conf_plugin_check(p->path, geteuid(), e) ||
-        users_choose(c->worker_user, c->worker_user_set, &u, &warning, e) ||
+    CLEANUP_CLOSE int plugin = programs_open_plugin(p->path, e);
+    const int fds[] = {channels[0], channels[1], plugin};
+    if (plugin < 0 || users_choose(c->worker_user, c->worker_user_set, &u, &warning, e) ||
         make_config(&k->config, p, e))
         return -1;
     struct child_spec spec = {.argv = argv,
                               .uid = geteuid() == 0 ? u.uid : (uid_t)-1,
                               .gid = u.gid,
                               .fds = fds,
-                              .n_fds = 2,
+                              .n_fds = ARRAY_LEN(fds),
+                              .open_first = true,
                               .inherit_output = true,
                               .own_group = true,
                               .die_with_parent = true};

@@ -62,8 +62,9 @@ struct launch {
     char **paths; /* files to try, NULL-terminated */
     gid_t *groups;
     int n_groups;
-    int io[3];  /* become 0, 1, 2 */
-    int report; /* written to when something fails before exec */
+    int io[3];   /* become 0, 1, 2 */
+    int report;  /* written to when something fails before exec */
+    int program; /* -1, or what open_first has opened */
     pid_t parent;
     sigset_t mask;
 };
@@ -157,6 +158,7 @@ static void run(struct launch *a)
     place_fds(a);
     if (s->own_group && setpgid(0, 0) < 0)
         fail(a, STEP_GROUP);
+    a->program = s->open_first ? open(s->argv[0], O_PATH | O_CLOEXEC) : -1;
     drop_user(a);
     if (chdir(s->dir ? s->dir : "/") < 0)
         fail(a, STEP_DIR);
@@ -168,6 +170,9 @@ static void run(struct launch *a)
             fail(a, STEP_PARENT);
     }
     sigprocmask(SIG_SETMASK, &a->mask, NULL);
+    if (a->program >= 0)
+        syscall(SYS_execveat, a->program, "", s->argv, s->env ? (char *const *)s->env : no_env,
+                AT_EMPTY_PATH);
     for (char **p = a->paths; *p; p++) {
         execve(*p, (char *const *)s->argv, s->env ? (char *const *)s->env : no_env);
         if (errno != ENOENT && errno != ENOTDIR)

@@ -34,6 +34,8 @@ struct child_spec {
     bool own_group;       /* setpgid(0, 0) */
     bool die_with_parent; /* PR_SET_PDEATHSIG SIGKILL, after the uid drop */
     bool keep_signal_mask;
+    bool open_first; /* argv[0], a path, is opened before the user changes and executed by its
+                        descriptor: a program whose folder the new user may not enter runs, too */
 };
 
 struct child_end {

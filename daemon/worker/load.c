@@ -27,19 +27,20 @@ static int check_file(int fd, const char *path, struct err *e)
     return 0;
 }
 
-int load_open(const char *path, char folder[PATH_MAX], struct err *e)
+int load_open(const char *path, int fd, char folder[PATH_MAX], struct err *e)
 {
     if (path[0] != '/')
         return err_set(e, ERR_CONFIG, "%s: a plugin's path must be absolute", path);
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0)
+        fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0)
         return err_set(e, ERR_CONFIG, "plugin %s: %s", path, strerror(errno));
-    if (check_file(fd, path, e) != 0 || !realpath(path, folder)) {
-        if (e->cls == ERR_NONE)
-            err_sys(e, errno, "plugin %s", path);
+    if (check_file(fd, path, e) != 0) {
         close(fd);
         return -1;
     }
+    if (!realpath(path, folder)) /* not to be reached by us: then nothing else there is needed */
+        str_copy(folder, PATH_MAX, path);
     char *slash = strrchr(folder, '/');
     slash[slash == folder ? 1 : 0] = '\0';
     return fd;

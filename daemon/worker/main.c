@@ -5,7 +5,9 @@
  *     renewd-worker --describe [--no-sandbox] PATH            fd 3: what the plugin says of itself
  *     renewd-worker --instance NAME [--no-sandbox] PATH       fd 3: engine, fd 4: keeper
  *
- * Started with its final user id by the keeper. --no-sandbox is for debuggers and sanitizers.
+ * Started with its final user id by the keeper, which has opened the plugin for it (--opened: the
+ * descriptor after the channels), because that user need not be able to reach the file.
+ * --no-sandbox is for debuggers and sanitizers.
  */
 #include "base/mem.h"
 #include "base/str.h"
@@ -26,7 +28,8 @@
 
 struct args {
     bool describe;
-    bool open; /* no sandbox */
+    bool open;   /* no sandbox */
+    bool opened; /* the plugin is there as the descriptor after the channels */
     const char *instance, *path;
 };
 
@@ -37,6 +40,8 @@ static bool parse(int argc, char **argv, struct args *a)
             a->describe = true;
         else if (str_eq(argv[i], "--no-sandbox"))
             a->open = true;
+        else if (str_eq(argv[i], "--opened"))
+            a->opened = true;
         else if (str_eq(argv[i], "--instance") && i + 1 < argc)
             a->instance = argv[++i];
         else if (argv[i][0] == '-' || a->path)
@@ -47,10 +52,18 @@ static bool parse(int argc, char **argv, struct args *a)
     return a->path && a->describe == !a->instance;
 }
 
+static int plugin_fd(const struct args *a)
+{
+    if (!a->opened)
+        return -1;
+    return a->describe ? WORKER_FD_ENGINE + 1 : WORKER_FD_KEEPER + 1;
+}
+
 /* No descriptor but the channels (and, for people who debug, stderr). */
 static void tidy_descriptors(const struct args *a)
 {
     unsigned first = a->describe ? WORKER_FD_ENGINE + 1 : WORKER_FD_KEEPER + 1;
+    first += a->opened;
 #ifdef __NR_close_range
     if (syscall(__NR_close_range, first, ~0u, 0) != 0)
 #endif
@@ -81,7 +94,7 @@ static void warm_up(void)
 static int start(const struct args *a, struct sandbox *s, struct renewd_plugin *ret, struct err *e)
 {
     char folder[PATH_MAX];
-    int fd = load_open(a->path, folder, e);
+    int fd = load_open(a->path, plugin_fd(a), folder, e);
     if (fd < 0)
         return -1;
     if (a->open)

@@ -132,9 +132,9 @@ int main(int argc, char **argv)
     const char *mode = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
     for (int fd = WORKER_FD_ENGINE; fd <= WORKER_FD_KEEPER; fd++)
         fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
-    if (argc == 3 && str_eq(argv[1], "--describe"))
+    if (argc == 4 && str_eq(argv[2], "--describe"))
         describe(mode);
-    if (argc == 4 && str_eq(argv[1], "--instance"))
+    if (argc == 5 && str_eq(argv[2], "--instance"))
         serve(mode);
     return 2;
 }
