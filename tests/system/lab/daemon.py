@@ -19,6 +19,7 @@ class Renewd:
         self.socket = self.dir / "run" / "control.sock"
         self.socket.parent.mkdir()
         self.process = None
+        self.build = BUILD
         self.write(config)
 
     def write(self, config):
@@ -35,7 +36,7 @@ class Renewd:
 
     @property
     def program(self):
-        return BUILD / "bin" / "renewd"
+        return self.build / "bin" / "renewd"
 
     def start(self, *args, ready=True):
         self.process = self.lab.start(self.name, [*self.wrap, self.program, "-c", self.file, *args])
@@ -57,7 +58,7 @@ class Renewd:
         return self.lab.end(self.process, sig)
 
     def ctl(self, *args, check=True, timeout=120, quiet=False):
-        r = subprocess.run([str(BUILD / "bin" / "renewctl"), "-s", str(self.socket), *map(str, args)],
+        r = subprocess.run([str(self.build / "bin" / "renewctl"), "-s", str(self.socket), *map(str, args)],
                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=timeout)
         if check and r.returncode != 0:
             raise LabError(f"renewctl {' '.join(map(str, args))}: exit {r.returncode}\n{r.stdout}{r.stderr}\n"

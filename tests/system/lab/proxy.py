@@ -10,7 +10,11 @@ import threading
 
 
 class CAProxy:
-    """headers: {path part: {header: value}} put into replies whose path has that part."""
+    """headers: {path part: {header: value}} put into replies whose path has that part.
+
+    hook(when, path): called "before" a POST is passed on and "after" the CA has answered it, before anybody
+    hears of that; False ends the connection then and there.
+    """
 
     def __init__(self, lab, ca, address, headers=None, hook=None):
         self.ca, self.address = ca, address
@@ -30,11 +34,15 @@ class CAProxy:
                 body = self.rfile.read(length) if length else b""
                 proxy.requests.append((self.command, self.path, body))
                 context = ssl.create_default_context(cafile=str(proxy.ca.ca_file))
+                if not proxy._goes_on(self, "before"):
+                    return
                 upstream = http.client.HTTPSConnection(proxy.ca.address, 14000, context=context, timeout=30)
                 headers = {k: v for k, v in self.headers.items() if k.lower() not in ("connection",)}
                 upstream.request(self.command, self.path, body, headers)
                 reply = upstream.getresponse()
                 data = reply.read()
+                if not proxy._goes_on(self, "after"):
+                    return
                 self.send_response(reply.status)
                 extra = {}
                 for part, values in proxy.headers.items():
@@ -66,6 +74,12 @@ class CAProxy:
         self.server.socket = context.wrap_socket(self.server.socket, server_side=True,
                                                  do_handshake_on_connect=False)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def _goes_on(self, handler, when):
+        if self.hook and handler.command == "POST" and self.hook(when, handler.path) is False:
+            handler.close_connection = True
+            return False
+        return True
 
     def _certificate(self):
         run = lambda *a: subprocess.run(["openssl", *map(str, a)], check=True, stdout=subprocess.DEVNULL,
