@@ -201,6 +201,7 @@ static void have_signature(void *arg, const char *jws, size_t n, const struct er
                              .headers = r->spec.pem ? pem_headers : json_headers,
                              .body = jws,
                              .body_len = n,
+                             .once = r->spec.once,
                              .timeout_ms = r->ca->cf->timeout_ms * (r->spec.slow ? 4 : 1),
                              .max_body = r->spec.max_body};
 

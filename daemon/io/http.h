@@ -39,6 +39,8 @@ struct http_request {
     const char *const *headers; /* "Name: value", NULL-terminated; User-Agent is set by us */
     const void *body;           /* copied; NULL: none */
     size_t body_len;
+    bool once; /* never sent twice: libcurl otherwise repeats what a kept connection that ends
+                  without a reply may have carried to the server */
     int64_t timeout_ms;
     size_t max_body; /* of the reply */
 };

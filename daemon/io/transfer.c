@@ -161,6 +161,7 @@ int transfer_init(struct transfer *t, const struct http_site_spec *site,
         !str_copy(t->method, sizeof t->method, r->method))
         return err_set(e, ERR_CONFIG, "the request's method is malformed");
     t->has_body = r->body != NULL;
+    t->once = r->once;
     for (size_t i = 0; i < ARRAY_LEN(with_body); i++)
         t->has_body = t->has_body || str_eq(t->method, with_body[i]);
     if (check_url(t, r->url, e) || copy_headers(t, r, e))
@@ -218,6 +219,17 @@ static size_t on_body(char *p, size_t size, size_t n, void *arg)
         return size * n;
     t->too_large = true;
     return 0;
+}
+
+/* Without a way back to the beginning, which is what keeps libcurl from sending it again. */
+static size_t on_read(char *p, size_t size, size_t n, void *arg)
+{
+    struct transfer *t = arg;
+    size_t rest = t->body.len - t->body_read, some = size * n < rest ? size * n : rest;
+
+    memcpy(p, buf_str(&t->body) + t->body_read, some);
+    t->body_read += some;
+    return some;
 }
 
 /* Obsolete folding (RFC 9112 5.2): the line goes on with the last value. */
@@ -333,7 +345,13 @@ static void setup_method(struct transfer *t, CURL *easy)
 {
     if (t->has_body) {
         curl_easy_setopt(easy, CURLOPT_POST, 1L);
-        curl_easy_setopt(easy, CURLOPT_POSTFIELDS, buf_str(&t->body));
+        if (t->once) {
+            t->body_read = 0;
+            curl_easy_setopt(easy, CURLOPT_READFUNCTION, on_read);
+            curl_easy_setopt(easy, CURLOPT_READDATA, t);
+        } else {
+            curl_easy_setopt(easy, CURLOPT_POSTFIELDS, buf_str(&t->body));
+        }
         curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)t->body.len);
     } else if (str_eq(t->method, "HEAD")) {
         curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
@@ -390,6 +408,7 @@ static const struct {
     {CURLE_WEIRD_SERVER_REPLY, ERR_PEER, "the reply is no valid HTTP"},
     {CURLE_GOT_NOTHING, ERR_TRANSIENT, "the server closed the connection without a reply"},
     {CURLE_PARTIAL_FILE, ERR_TRANSIENT, "the reply was cut short"},
+    {CURLE_SEND_FAIL_REWIND, ERR_TRANSIENT, "the connection ended without a reply"},
     {CURLE_SEND_ERROR, ERR_TRANSIENT, "the connection broke while sending"},
     {CURLE_RECV_ERROR, ERR_TRANSIENT, "the connection broke while receiving"},
     {CURLE_OUT_OF_MEMORY, ERR_LOCAL, "out of memory"},

@@ -19,7 +19,8 @@ struct transfer {
     char host[TRANSFER_HOST_SIZE]; /* lower case; "[::1]" keeps its brackets */
     uint16_t port;
     bool http2, allow_http;
-    bool has_body;
+    bool has_body, once;
+    size_t body_read;   /* by libcurl, of body, when once */
     bool check_address; /* of every connection that is made */
     struct curl_slist *headers, *resolve;
     struct buf body;

@@ -549,6 +549,33 @@ static void idle_is_without_wake_ups(void **state)
     assert_true(after.ru_nvcsw - before.ru_nvcsw <= 2);
 }
 
+/* The server has the request, and a kept connection ends: libcurl by itself would ask again. */
+static void once_is_once(void **state)
+{
+    const struct http_request r = {.method = "POST", .body = "{\"a\":1}", .body_len = 7},
+                              once = {.method = "POST",
+                                      .body = "{\"a\":1}",
+                                      .body_len = 7,
+                                      .once = true};
+
+    (void)state;
+    get("/hello");
+    request("127.0.0.1", "/close", &r);
+    assert_false(got.replied);
+    assert_int_equal(server.requests, 3); /* that is so; if it no longer is, once is in vain */
+    get("/hello");
+    request("127.0.0.1", "/close", &once);
+    assert_false(got.replied);
+    assert_int_equal(got.err.cls, ERR_TRANSIENT);
+    assert_non_null(strstr(got.err.detail, "the connection ended without a reply"));
+    assert_int_equal(server.requests, 5);
+    request("127.0.0.1", "/hello", &once);
+    assert_int_equal(got.status, 200);
+    assert_non_null(strstr(buf_str(&server.last), "\r\nContent-Length: 7\r\n"));
+    assert_non_null(strstr(buf_str(&server.last), "\r\n\r\n{\"a\":1}"));
+    assert_int_equal(server.requests, 6);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -566,6 +593,7 @@ int main(void)
         TEST(injections_and_bad_urls_are_refused),
         TEST(connections_are_reused),
         TEST(a_stale_connection_is_replaced),
+        TEST(once_is_once),
         TEST(many_at_once_share_few_connections),
         TEST(names_are_looked_up_once),
         TEST(a_second_address_is_tried),
