@@ -93,6 +93,18 @@ static void print_weak_sandboxes(const struct json *providers)
     }
 }
 
+/* Its text often begins with the same words. */
+static void print_trouble(const char *kind, const struct json *p)
+{
+    char head[200];
+    const char *text = json_text(p, "last_error");
+    if (!text)
+        return;
+    snprintf(head, sizeof(head), "%s %s: ", kind, json_text(p, "name"));
+    printf("%s%.*s%s: %s\n", term_on(TERM_YELLOW), (int)strlen(head) - 2, head, term_off(),
+           str_starts(text, head) ? text + strlen(head) : text);
+}
+
 /* Only what an operator should know: trouble of providers and CAs, and what the machine lacks. */
 static void print_troubles(const struct json *reply)
 {
@@ -100,9 +112,7 @@ static void print_troubles(const struct json *reply)
     static const char *const kinds[][2] = {{"providers", "provider"}, {"cas", "CA"}};
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
         for (const struct json *p = json_first(json_get(reply, kinds[i][0])); p; p = json_after(p))
-            if (json_text(p, "last_error"))
-                printf("%s%s %s%s: %s\n", term_on(TERM_YELLOW), kinds[i][1], json_text(p, "name"),
-                       term_off(), json_text(p, "last_error"));
+            print_trouble(kinds[i][1], p);
     for (const struct json *w = json_first(json_get(reply, "warnings")); w; w = json_after(w))
         printf("%swarning%s: %s\n", term_on(TERM_YELLOW), term_off(), json_as_text(w));
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define MAX_HEADERS 100
+#define MAX_METHOD 15
 
 /* Member m of a struct that the plugin may know in a shorter form. */
 #define REACHES(s, m) ((s)->size >= offsetof(__typeof__(*(s)), m) + sizeof((s)->m))
@@ -51,7 +52,7 @@ static int32_t send_http(struct host *h, uint32_t id, const struct renewd_http_r
 {
     struct worker_pair headers[MAX_HEADERS];
     if (!REACHES(r, body_len) || !r->method || !r->url || r->n_headers > MAX_HEADERS ||
-        r->body_len > WORKER_MAX_BODY || strlen(r->url) > 16000)
+        r->body_len > WORKER_MAX_BODY || strlen(r->url) > 16000 || strlen(r->method) > MAX_METHOD)
         return host_error(h, RENEWD_E_PROTOCOL, "the plugin's HTTP request is out of bounds");
     for (uint32_t i = 0; i < r->n_headers; i++)
         headers[i] = (struct worker_pair){.name = r->headers[i].name, .value = r->headers[i].value};
