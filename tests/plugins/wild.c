@@ -241,12 +241,14 @@ static int32_t create(struct renewd_ctx *ctx, void **ret_self)
     return strcmp(deed, "wait") == 0 ? ctx->host->sleep_ms(ctx, 1) : 4711;
 }
 
-/* The dynamic linker gives the arguments: renewd-worker --instance NAME PATH. */
+/* The dynamic linker gives the arguments: renewd-worker ... --instance NAME PATH. */
 __attribute__((constructor)) static void construct(int argc, char **argv)
 {
-    const char *deed = argc > 2 ? deed_at(argv[2], "constructor") : NULL;
-    if (deed)
-        act(deed, FD_KEEPER);
+    for (int i = 1; i + 1 < argc; i++) {
+        const char *deed = deed_at(argv[i + 1], "constructor");
+        if (deed && strcmp(argv[i], "--instance") == 0)
+            act(deed, FD_KEEPER);
+    }
 }
 
 static struct renewd_plugin plugin = {
