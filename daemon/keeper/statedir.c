@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -35,13 +36,23 @@ static int open_root(struct statedir *s, struct err *e)
     return 0;
 }
 
+#define LOCK_TRIES 50
+#define LOCK_PAUSE_MS 20
+
 static int take_lock(struct statedir *s, struct err *e)
 {
     s->lock = openat(s->root, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (s->lock < 0)
         return err_sys(e, errno, "cannot open %s/lock", s->path);
-    if (flock(s->lock, LOCK_EX | LOCK_NB) == 0)
-        return 0;
+    /* Of a keeper that was killed a child may still be on its way from fork to exec. */
+    for (int i = 0; i < LOCK_TRIES; i++) {
+        if (flock(s->lock, LOCK_EX | LOCK_NB) == 0)
+            return 0;
+        if (errno != EWOULDBLOCK)
+            break;
+        poll(NULL, 0, LOCK_PAUSE_MS);
+        errno = EWOULDBLOCK;
+    }
     if (errno != EWOULDBLOCK)
         return err_sys(e, errno, "cannot lock %s/lock", s->path);
     err_set(e, ERR_LOCAL,
