@@ -232,6 +232,72 @@ static void order_that_the_ca_forgot_is_made_anew(void **state)
     assert_int_equal(w->n_records, 0);
 }
 
+/* As when the CA's answer is lost: nobody knows, so it is looked for at the next attempt. */
+static void unanswered_order_is_looked_for(void **state)
+{
+    (void)state;
+    struct world *w = world_new(1);
+    struct site *s = &w->sites[0];
+    s->fault = FAULT_UNANSWERED;
+    s->times = 1;
+    world_boot(w);
+    world_run(w, 1000);
+    assert_int_equal(w->finished_badly, 1);
+    assert_int_equal(s->orders, 1);
+    assert_true(order_is_stored(w, "c0"));
+    assert_true(world_until(w, world_all_ok, 3 * POLICY_MINUTE));
+    assert_int_equal(s->orders, 1);
+}
+
+/* Nor does it get lost when the next attempt does not even get so far. */
+static void intent_survives_a_failure_before_the_order(void **state)
+{
+    (void)state;
+    struct world *w = world_new(1);
+    struct site *s = &w->sites[0];
+    s->fault = FAULT_UNANSWERED;
+    s->times = 1;
+    world_boot(w);
+    world_run(w, 1000);
+    s->fault = FAULT_PREPARE;
+    s->times = 2;
+    assert_true(world_until(w, world_all_ok, POLICY_DAY));
+    assert_int_equal(w->finished_badly, 3);
+    assert_int_equal(s->orders, 1);
+}
+
+/* A failure that comes before the intent is stored. */
+static void no_intent_without_an_attempt(void **state)
+{
+    (void)state;
+    struct world *w = world_new(1);
+    struct site *s = &w->sites[0];
+    s->fault = FAULT_PREPARE;
+    s->times = 1;
+    world_boot(w);
+    world_run(w, 1000);
+    assert_int_equal(w->finished_badly, 1);
+    assert_int_equal(s->orders, 0);
+    assert_false(order_is_stored(w, "c0"));
+    assert_true(world_until(w, world_all_ok, 3 * POLICY_MINUTE));
+    assert_int_equal(s->orders, 1);
+}
+
+static void order_for_other_names_is_made_anew(void **state)
+{
+    (void)state;
+    struct world *w = world_new(1);
+    w->publish_ms = POLICY_MINUTE;
+    world_boot(w);
+    world_run(w, 1000);
+    world_crash(w);
+    w->orders[0].other = true;
+    world_boot(w);
+    assert_true(world_until(w, world_all_ok, 3 * POLICY_MINUTE));
+    assert_int_equal(w->sites[0].orders, 2);
+    assert_int_equal(w->finished_badly, 0);
+}
+
 static void invalid_order_counts_as_a_failure(void **state)
 {
     (void)state;
@@ -258,6 +324,10 @@ int main(void)
         cmocka_unit_test_teardown(dies_again_and_again, teardown),
         cmocka_unit_test_teardown(stopped_in_order_goes_on_later, teardown),
         cmocka_unit_test_teardown(order_that_the_ca_forgot_is_made_anew, teardown),
+        cmocka_unit_test_teardown(order_for_other_names_is_made_anew, teardown),
+        cmocka_unit_test_teardown(unanswered_order_is_looked_for, teardown),
+        cmocka_unit_test_teardown(intent_survives_a_failure_before_the_order, teardown),
+        cmocka_unit_test_teardown(no_intent_without_an_attempt, teardown),
         cmocka_unit_test_teardown(invalid_order_counts_as_a_failure, teardown),
     };
     return cmocka_run_group_tests_name("crash", tests, NULL, NULL);

@@ -4,7 +4,6 @@
 #include "base/str.h"
 #include "conf/arena.h"
 #include "conf/build.h"
-#include "store/memory.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -178,7 +177,7 @@ struct world *world_new(size_t n)
     if (getenv("RENEW_TEST_LOG"))
         w->log.fd = 2;
     w->conf = world_conf(n);
-    w->store = store_memory_new(w->loop);
+    w->store = world_store_new(w->loop, 5);
     world_keeper_init(&w->keeper);
     w->acme.world = w->publisher.world = w;
     w->lifetime = 90 * POLICY_DAY;
@@ -247,6 +246,7 @@ void world_crash(struct world *w)
 {
     renew_free(w->renew);
     w->renew = NULL;
+    world_store_crash(w->store, w->lost_effects);
     /* removals that had been asked for but of which nothing has been heard */
     list_each(it, &w->calls)
     {

@@ -33,14 +33,15 @@ bool world_loop_step(struct loop *l, int64_t until);
 /* How something goes wrong, for one certificate. */
 enum fault {
     FAULT_NONE,
-    FAULT_PREPARE,   /* keeper: no key */
-    FAULT_NEW_ORDER, /* CA: newOrder is refused with .err */
-    FAULT_VALIDATE,  /* CA: the challenge is invalid */
-    FAULT_PUBLISH,   /* provider: .err */
-    FAULT_HANG,      /* provider: never answers */
-    FAULT_CA_HANG,   /* CA: never validates */
-    FAULT_INSTALL,   /* keeper refuses */
-    FAULT_SHORT,     /* CA issues what is nearly expired */
+    FAULT_PREPARE,    /* keeper: no key */
+    FAULT_NEW_ORDER,  /* CA: newOrder is refused with .err */
+    FAULT_UNANSWERED, /* CA: makes the order, and its answer is lost */
+    FAULT_VALIDATE,   /* CA: the challenge is invalid */
+    FAULT_PUBLISH,    /* provider: .err */
+    FAULT_HANG,       /* provider: never answers */
+    FAULT_CA_HANG,    /* CA: never validates */
+    FAULT_INSTALL,    /* keeper refuses */
+    FAULT_SHORT,      /* CA issues what is nearly expired */
 };
 struct site { /* one certificate's world */
     const char *name;
@@ -67,6 +68,7 @@ struct ca_order {
     unsigned key; /* that it was finalized with; 0: not yet */
     bool gone;    /* answers 404 */
     bool invalid;
+    bool other; /* is for other names, says who reads it */
     int64_t not_before, not_after;
     bool valid;
     bool replaces;
@@ -161,6 +163,8 @@ struct call *world_call(struct world *w, int64_t delay_ms, void (*effect)(struct
                         void (*callback)(struct call *), void (*fn)(void), void *arg);
 void world_call_cancel(struct call *c);
 extern struct world *world_now; /* the one there is */
+struct store *world_store_new(struct loop *l, int64_t commit_ms);
+void world_store_crash(struct store *s, bool lost); /* what was to be committed */
 void world_keeper_init(struct keeper *k);
 struct http; /* never looked into */
 

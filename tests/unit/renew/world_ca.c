@@ -161,6 +161,8 @@ static void create(struct call *c)
     str_copy(o->cert, sizeof(o->cert), s->name);
     str_copy(o->ca, sizeof(o->ca), c->text2);
     str_copy(c->text, sizeof(c->text), o->url);
+    if (world_fails(s, FAULT_UNANSWERED, c->text2))
+        err_set(&c->err, ERR_TRANSIENT, "the connection was closed");
 }
 
 static void told_created(struct call *c)
@@ -181,11 +183,16 @@ static void told_resumed(struct call *c)
     const struct ca_order *at = order_at(o->world, o->url);
     struct err err = ERR_INIT;
     o->call = NULL;
+    o->h.progress(o->arg, ACME_RESUME, "");
     if (!at) {
         err_set(&err, ERR_DENIED, "no such order");
         err.http = 404;
         fail(o, false, &err);
+    } else if (at->other) {
+        err_set(&err, ERR_PEER, "the CA's order is for other names");
+        fail(o, false, &err);
     } else if (at->invalid) {
+        o->h.progress(o->arg, ACME_VALIDATE, "");
         err_set(&err, ERR_TRANSIENT, "the order is invalid");
         fail(o, false, &err);
     } else if (at->valid) {
