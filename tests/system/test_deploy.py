@@ -49,6 +49,9 @@ def test_copied_reloaded_and_proved_to_be_served():
         assert oct((directory / "key.pem").stat().st_mode & 0o777) == "0o600"
 
 
+test_copied_reloaded_and_proved_to_be_served.build = ["gcc", "asan"]
+
+
 def test_hook_gets_what_it_is_promised():
     with Lab("hook") as lab:
         world = World(lab, {})
