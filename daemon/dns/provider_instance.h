@@ -99,6 +99,7 @@ struct instance {
     uint32_t next_id;
     struct timer idle, kill, pause;
     unsigned crashes, restarts;
+    int64_t up_ms, log_lines; /* since when (mono), and lines of the plugin since then */
     struct err last_error;
     enum worker_op_kind failed; /* the operation of last_error; its like clears it. 0: any does */
 

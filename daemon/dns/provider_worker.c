@@ -7,6 +7,8 @@
 #include <string.h>
 
 #define KILL_MS 2000 /* from the end of the channel */
+#define LOG_BURST 150
+#define LOG_PER_SECOND 30
 
 /* --- ending --- */
 
@@ -79,10 +81,15 @@ static void on_closed(void *arg, const struct err *why)
 {
     struct instance *i = arg;
     struct err e = ERR_INIT;
-    (void)why;
+    bool broke = why->cls == ERR_PEER;
     let_end(i);
+    if (broke)
+        provider_worker_drop(i);
     err_set(&e, ERR_TRANSIENT,
-            "provider %s: its worker ended unexpectedly (a crash of the plugin?)", i->name);
+            broke ? "provider %s: its worker said what no worker says, and was killed (is the "
+                    "plugin to be trusted?)"
+                  : "provider %s: its worker ended unexpectedly (a crash of the plugin?)",
+            i->name);
     instance_down(i, &e);
 }
 
@@ -165,10 +172,18 @@ static int put_cache(struct instance *i, const struct frame_head *h, const void 
     return 0;
 }
 
+/* The worker's host keeps plugins to a third of this, though what it has kept back may come at
+ * once: who says more goes past it. */
+static bool may_log(struct instance *i)
+{
+    int64_t up_ms = loop_mono_ms(i->env->loop) - i->up_ms;
+    return i->log_lines++ < LOG_BURST + up_ms * LOG_PER_SECOND / 1000;
+}
+
 static int take_log(struct instance *i, const struct frame_head *h, const void *p)
 {
     struct worker_log l;
-    if (worker_log_decode(p, h->len, &l) != 0)
+    if (worker_log_decode(p, h->len, &l) != 0 || !may_log(i))
         return -1;
     struct log_ctx ctx = {.log = i->env->log, .scope = i->name};
     if (!ctx.log || ctx.log->level < LOG_LEVEL_DEBUG)
@@ -205,6 +220,8 @@ static int take_hello(struct instance *i, const struct frame_head *h, const void
     worker_descriptor_free(&i->descriptor);
     i->descriptor = hello.descriptor;
     i->pid = hello.pid;
+    i->log_lines = 0;
+    i->up_ms = loop_mono_ms(i->env->loop);
     CLEANUP_BUF struct buf text = {0};
     buf_init(&text, 1024);
     str_escape(&text, hello.sandbox, strlen(hello.sandbox), sizeof(i->sandbox) - 1);

@@ -124,8 +124,8 @@ def test_what_the_sandbox_forbids():
 
 def test_crashes():
     """In every callback: told, counted, and nobody else notices."""
-    died = "ended unexpectedly"
-    expected = {"add-crash": died, "add-segv": died, "add-exit": died, "add-garbage": died,
+    died, spoke = "ended unexpectedly", "said what no worker says"
+    expected = {"add-crash": died, "add-segv": died, "add-exit": died, "add-garbage": spoke,
                 "add-code": "returned 4711", "add-handle": "512 bytes",
                 "create-crash": "SIGABRT", "create-exit": "worker", "create-garbage": "", "create-refuse": "refuses",
                 "constructor-crash": "SIGABRT", "constructor-exit": "worker", "constructor-garbage": ""}
@@ -161,7 +161,7 @@ def test_crash_at_removal():
 def test_hangs():
     """While plugins hang, spin and flood, all others are issued; then they are killed."""
     killed, died = "was killed", "ended unexpectedly"
-    expected = {"add-hang": killed, "add-spin": killed, "add-flood": "", "add-chatter": "longer than the time",
+    expected = {"add-hang": killed, "add-spin": killed, "add-flood": "said what no worker says", "add-chatter": "longer than the time",
                 "add-close": died, "create-hang": "", "constructor-hang": ""}
     with Lab("hostile") as lab:
         p = Party(lab, list(expected), limit="12s")

@@ -118,7 +118,7 @@ static void test_crash(void **state)
     assert_string_equal(st.name, "probe");
     assert_true(st.sandbox[0] != '\0');
     o = setup_add(&s, "probe", "garbage"); /* what it writes is no frame: given up */
-    expect(&o, ERR_TRANSIENT, "ended unexpectedly");
+    expect(&o, ERR_TRANSIENT, "said what no worker says");
     o = setup_add(&s, "probe", "ok");
     expect(&o, ERR_NONE, NULL);
     setup_stop(&s);
