@@ -157,10 +157,17 @@ static struct verdict create_unanswered(struct acme_order *o, const struct err *
     int64_t delay;
 
     order_lost(o);
-    if (!retry_next(&o->retry, e, loop_wall_ms(env->loop), env->rng, &delay))
-        return order_fail(o, e);
-    order_timer(o, delay);
-    return order_wait();
+    if (retry_next(&o->retry, e, loop_wall_ms(env->loop), env->rng, &delay)) {
+        order_timer(o, delay);
+        return order_wait();
+    }
+    /* Pebble breaks down over some certIDs, so others may. */
+    if (e->http >= 500 && e->cls == ERR_TRANSIENT && !e->retry_at &&
+        (o->flags & KEEPER_F_REPLACES)) {
+        o->no_replaces = true;
+        return order_next(ACME_FIND);
+    }
+    return order_fail(o, e);
 }
 
 /* RFC 9773 section 5, and what CAs really say: any refusal may be for the certID. */
