@@ -285,6 +285,27 @@ static int fill(struct cert_info *c, struct tbs *t)
     return 0;
 }
 
+/* X.509 wants the algorithm to be named twice, alike (RFC 5280, section 4.1.1.2); one of which that
+ * is not true has no good signature. */
+static void take_signature(struct cert_info *c, struct outer *o)
+{
+    struct cert_private *x = c->priv;
+    const uint8_t *p = x->der, *tbs;
+    long n;
+    int tag, class;
+    if (X509_ALGOR_cmp(o->alg, o->tbs->alg) != 0 || (o->signature->flags & 7) != 0)
+        return;
+    ASN1_get_object(&p, &n, &tag, &class, (long)x->der_n);
+    tbs = p;
+    ASN1_get_object(&p, &n, &tag, &class, (long)(x->der_n - (size_t)(p - x->der)));
+    x->tbs_at = (size_t)(tbs - x->der);
+    x->tbs_n = (size_t)(p + n - tbs);
+    x->alg = o->alg;
+    x->signature = o->signature;
+    o->alg = NULL;
+    o->signature = NULL;
+}
+
 struct cert_info *cert_info_read(const void *der, size_t n, const char *fingerprint, struct err *e)
 {
     const uint8_t *p = der;
@@ -301,6 +322,8 @@ struct cert_info *cert_info_read(const void *der, size_t n, const char *fingerpr
     c->priv->der_n = n;
     str_copy(c->fingerprint, sizeof(c->fingerprint), fingerprint);
     int rc = fill(c, ((struct outer *)v)->tbs);
+    if (rc == 0)
+        take_signature(c, (struct outer *)v);
     ASN1_item_free(v, ASN1_ITEM_rptr(OUTER));
     if (rc) {
         crypto_err(e, ERR_PEER, "a certificate has a field that makes no sense");
@@ -331,6 +354,8 @@ void cert_info_unref(const struct cert_info *info)
     struct cert_info *c = (struct cert_info *)info;
     X509_NAME_free(c->priv->issuer);
     X509_NAME_free(c->priv->subject);
+    X509_ALGOR_free(c->priv->alg);
+    ASN1_BIT_STRING_free(c->priv->signature);
     EVP_PKEY_free(c->priv->key);
     free(c->priv->der);
     free(c->priv->spki_der);

@@ -14,6 +14,9 @@ struct cert_private {
     uint8_t *spki_der;
     size_t spki_n;
     X509_NAME *issuer, *subject;
+    size_t tbs_at, tbs_n; /* what is signed, in der */
+    X509_ALGOR *alg;      /* of the signature; NULL: it cannot be good */
+    ASN1_BIT_STRING *signature;
     EVP_PKEY *key;                /* decoded when first needed */
     char verified_by[SHA256_HEX]; /* fingerprint of the issuer whose signature was found good; "" */
 };

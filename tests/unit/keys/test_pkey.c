@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/secret.h"
 #include "base/str.h"
+#include "digest/pem.h"
 #include "keys/pkey.h"
 
 #include <malloc.h>
@@ -76,6 +77,39 @@ static void keys_come_back_from_pem(void **state)
 }
 
 /* What openssl's own tools, certbot and acme.sh write. */
+/* EC keys are encoded by hand; OpenSSL is asked what it would have written. */
+static void encodings_are_those_of_openssl(void **state)
+{
+    static const enum key_type types[] = {KEY_ECDSA_P256, KEY_ECDSA_P384, KEY_RSA_2048};
+    (void)state;
+    for (size_t i = 0; i < 8 * ARRAY_LEN(types); i++) {
+        struct err e = ERR_INIT;
+        struct buf ours, theirs;
+        uint8_t *der = NULL;
+        size_t spki_n;
+        struct pkey *k = pkey_generate(types[i % ARRAY_LEN(types)], &e);
+        assert_non_null(k);
+        buf_init_secret(&ours, PKEY_PEM_MAX);
+        buf_init_secret(&theirs, PKEY_PEM_MAX);
+        assert_int_equal(pkey_to_pem(k, &ours, &e), 0);
+        PKCS8_PRIV_KEY_INFO *info = EVP_PKEY2PKCS8(pkey_evp(k));
+        int n = i2d_PKCS8_PRIV_KEY_INFO(info, &der);
+        pem_put(&theirs, "PRIVATE KEY", der, (size_t)n);
+        assert_string_equal(buf_str(&ours), buf_str(&theirs));
+        PKCS8_PRIV_KEY_INFO_free(info);
+        OPENSSL_free(der);
+        der = NULL;
+        n = i2d_PUBKEY(pkey_evp(k), &der);
+        const void *spki = pkey_spki_der(k, &spki_n);
+        assert_int_equal(spki_n, n);
+        assert_memory_equal(spki, der, spki_n);
+        OPENSSL_free(der);
+        buf_free(&ours);
+        buf_free(&theirs);
+        pkey_free(k);
+    }
+}
+
 static void other_forms_are_read(void **state)
 {
     (void)state;
@@ -219,6 +253,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_of_types),
         cmocka_unit_test(keys_come_back_from_pem),
+        cmocka_unit_test(encodings_are_those_of_openssl),
         cmocka_unit_test(other_forms_are_read),
         cmocka_unit_test(what_is_no_key_of_ours_is_refused),
         cmocka_unit_test(signatures_for_jws_have_fixed_width),
