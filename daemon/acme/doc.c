@@ -286,13 +286,12 @@ char *account_doc_orders(const char *text, size_t n, struct err *e)
 int orders_doc_read(char ***urls, size_t *n_urls, size_t max, const char *text, size_t n,
                     struct err *e)
 {
-    struct json *root CLEANUP_JSON = NULL;
-    const struct json *obj = read_object(&root, text, n, "list of orders", e);
-    const struct json *list = json_get(obj, "orders");
+    struct json *root CLEANUP_JSON = json_parse(text, n, e);
+    const struct json *list = json_is_array(root) ? root : json_get(root, "orders");
     size_t more = json_is_array(list) ? json_len(list) : 0;
 
-    if (!obj)
-        return -1;
+    if (!json_is_array(list))
+        return err_set(e, ERR_PEER, "the CA's list of orders is none");
     if (more > max - *n_urls)
         more = max - *n_urls;
     if (more == 0)

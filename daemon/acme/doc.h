@@ -53,7 +53,7 @@ void order_doc_done(struct order_doc *d);
 /* The orders URL of an account object (7.1.2); the caller frees; NULL: it has none. */
 char *account_doc_orders(const char *text, size_t n, struct err *e);
 /* A page of an account's orders (7.1.2.1): appends its URLs to *urls, which may be NULL, up to
- * `max` of them. What is no usable URL is left out. */
+ * `max` of them. What is no usable URL is left out; a bare array will do, too (step-ca). */
 int orders_doc_read(char ***urls, size_t *n_urls, size_t max, const char *text, size_t n,
                     struct err *e);
 

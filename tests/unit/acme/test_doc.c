@@ -216,6 +216,45 @@ static void test_many_challenge_types(void **state)
     authz_doc_done(&d);
 }
 
+static int read_orders(char ***urls, size_t *n, size_t max, const char *text)
+{
+    struct err e = ERR_INIT;
+
+    return orders_doc_read(urls, n, max, text, strlen(text), &e);
+}
+
+static void test_orders(void **state)
+{
+    struct err e = ERR_INIT;
+    char **urls = NULL, *url;
+    size_t n = 0;
+    const char *account = "{\"status\":\"valid\",\"orders\":\"https://ca.test/o\"}";
+
+    (void)state;
+    assert_int_equal(read_orders(&urls, &n, 3, ""), -1);
+    assert_int_equal(read_orders(&urls, &n, 3, "{}"), -1);
+    assert_int_equal(read_orders(&urls, &n, 3, "{\"orders\":{}}"), -1);
+    assert_int_equal(read_orders(&urls, &n, 3, "{\"orders\":[]}"), 0);
+    assert_int_equal(n, 0);
+    assert_int_equal(read_orders(&urls, &n, 3, "{\"orders\":[\"https://a/1\",1,\"ftp://a\"]}"), 0);
+    assert_int_equal(n, 1);
+    assert_int_equal(read_orders(&urls, &n, 3, "[\"https://a/2\"]"), 0);
+    assert_int_equal(read_orders(&urls, &n, 3, "[\"https://a/3\",\"https://a/4\"]"), 0);
+    assert_int_equal(read_orders(&urls, &n, 3, "[\"https://a/5\"]"), 0);
+    assert_int_equal(n, 3);
+    assert_string_equal(urls[2], "https://a/3");
+    while (n > 0)
+        free(urls[--n]);
+    free(urls);
+
+    url = account_doc_orders(account, strlen(account), &e);
+    assert_string_equal(url, "https://ca.test/o");
+    free(url);
+    assert_null(account_doc_orders("{}", 2, &e));
+    assert_null(account_doc_orders("[]", 2, &e));
+    assert_null(account_doc_orders("", 0, &e));
+}
+
 static void test_chain_text(void **state)
 {
     struct err e = ERR_INIT;
@@ -240,6 +279,7 @@ int main(void)
         cmocka_unit_test(test_order),
         cmocka_unit_test(test_authz),
         cmocka_unit_test(test_many_challenge_types),
+        cmocka_unit_test(test_orders),
         cmocka_unit_test(test_chain_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -29,7 +29,6 @@ struct row {
     const char *log;
     int found; /* -1: a new one */
     enum err_class cls;
-    int64_t max_ms; /* 0: a minute */
 };
 
 static const struct row rows[] = {
@@ -157,6 +156,16 @@ static const struct row rows[] = {
      .rules = {{.at = OBJ, .status = 0}},
      .log = "dir nonce obj nonce obj nonce obj nonce obj",
      .cls = ERR_TRANSIENT},
+    {"the CA is slow beyond measure",
+     {{.status = "valid"}, {.status = "valid"}},
+     3,
+     .rules = {{.at = OBJ, .from = 1, .to = 3, .status = 503, .header = "Retry-After: 59"},
+               {.at = LIST, .from = 1, .to = 3, .status = 503, .header = "Retry-After: 59"},
+               {.at = ORDER, .from = 1, .to = 3, .status = 503, .header = "Retry-After: 59"},
+               {.at = ORDER, .from = 5, .to = 7, .status = 503, .header = "Retry-After: 59"}},
+     .log = "dir nonce obj obj obj obj list list list list order order order order order order "
+            "order order",
+     .cls = ERR_TRANSIENT},
     {"no more requests for now",
      {{.status = "pending"}},
      3,
@@ -239,7 +248,7 @@ static void run_row(void **state)
     } else {
         assert_true(r.resumable); /* there may still be one */
         assert_int_equal(r.created, 0);
-        assert_non_null(strstr(r.err.activity, "looking for orders at test"));
+        assert_non_null(strstr(r.err.activity, "looking for "));
     }
     run_done(&r);
     fake_done(&f);
