@@ -99,18 +99,36 @@ static void read_problem(const char *text, size_t n)
     }
 }
 
+static void read_orders(const char *text, size_t n)
+{
+    struct err e = ERR_INIT;
+    char **urls = NULL, *url = account_doc_orders(text, n, &e);
+    size_t n_urls = 0;
+
+    check(!url || acme_url_ok(url));
+    free(url);
+    for (int i = 0; i < 3; i++)
+        orders_doc_read(&urls, &n_urls, 5, text, n, &e);
+    check(n_urls <= 5);
+    while (n_urls > 0) {
+        check(acme_url_ok(urls[--n_urls]));
+        free(urls[n_urls]);
+    }
+    free(urls);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static void (*const readers[])(const char *, size_t) = {
-        read_json,      read_directory, read_order,  read_authz,
-        read_challenge, read_window,    read_problem};
+        read_json,      read_directory, read_order,   read_authz,
+        read_challenge, read_window,    read_problem, read_orders};
 
     if (size == 0)
         return 0;
     /* copied, so that the sanitizer sees the end */
     char *text = malloc(size);
     memcpy(text, data + 1, size - 1);
-    readers[(data[0] - '0') % 7u](text, size - 1);
+    readers[(data[0] - '0') % 8u](text, size - 1);
     free(text);
     return 0;
 }
