@@ -17,7 +17,7 @@
 #include <stdbool.h>
 
 #define NONCE_SIZE 256 /* with the NUL; longer ones are ignored */
-#define NONCE_POOL 10
+#define NONCE_POOL 64
 #define NONCE_FETCHES 10
 
 struct server;

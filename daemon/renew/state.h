@@ -11,7 +11,7 @@
 #include "renew/renew.h"
 #include "renew/scheduler.h"
 
-#define RENEW_JOBS_AT_ONCE 200u
+#define RENEW_JOBS_AT_ONCE 1000u /* some 20 KiB each; how many orders a CA sees is max_orders */
 #define RENEW_POLLS_AT_ONCE 20u
 #define RENEW_ONCE_LONGEST_WAIT (15 * POLICY_MINUTE)
 

@@ -291,7 +291,7 @@ static void test_pool(void **state)
     server_unref(s);
 
     assert_false(nonce_take(&s->nonces, out));
-    for (int i = 0; i < 15; i++) {
+    for (int i = 0; i < NONCE_POOL + 5; i++) {
         snprintf(text, sizeof(text), "n%d", i);
         nonce_put(&s->nonces, text);
     }
@@ -299,7 +299,7 @@ static void test_pool(void **state)
     nonce_put(&s->nonces, "");
     nonce_put(&s->nonces, "with space");
     nonce_put(&s->nonces, "p/l+s=");
-    for (int i = 14; i >= 5; i--) { /* the last ten, newest first */
+    for (int i = NONCE_POOL + 4; i >= 5; i--) { /* the last ones, newest first */
         snprintf(text, sizeof(text), "n%d", i);
         assert_true(nonce_take(&s->nonces, out));
         assert_string_equal(out, text);
