@@ -84,12 +84,16 @@ class Lab:
     def _take_net(self):
         for n in range(1, 250):
             lock = open(f"/tmp/.renewd-lab-{n}.lock", "w")
+            name = socket.socket(socket.AF_UNIX)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                # Abstract names belong to the network, whatever /tmp another lab has.
+                name.bind(f"\0renewd-lab-{n}")
             except OSError:
                 lock.close()
+                name.close()
                 continue
-            self._lock = lock
+            self._lock = lock, name
             self.net = f"127.77.{n}"
             return
         raise LabError("all of the laboratory's networks are taken")
@@ -137,7 +141,8 @@ class Lab:
     def stop(self):
         for p in reversed(list(self.processes)):
             self.end(p, seconds=8)
-        self._lock.close()
+        for held in self._lock:
+            held.close()
 
     def wait_port(self, address, port, process=None, seconds=20):
         def open_now():
