@@ -189,7 +189,9 @@ static const struct {
     {7, RENEWD_E_CONFLICT, "YXRRSET", "the records exist"},
     {8, RENEWD_E_CONFLICT, "NXRRSET", "the records do not exist"},
     {RCODE_NOTAUTH, RENEWD_E_NO_ZONE, "NOTAUTH",
-     "it is not the primary of this zone: check `server`, or name the `zone`"},
+     /* Knot 3.4 answers so, too, when its acl refuses the key; Knot 3.2 says BADKEY then. */
+     "it is not the primary of this zone (check `server`, or name the `zone`), or does not let it "
+     "change this name (acl with action update)"},
     {10, RENEWD_E_NO_ZONE, "NOTZONE", "the name is not inside this zone: check `zone`"},
 };
 

@@ -54,13 +54,13 @@ class Pebble:
 
     def _certificate(self):
         ext = self.dir / "ext.cnf"
-        ext.write_text(f"subjectAltName=IP:{self.address},DNS:localhost\n")
+        ext.write_text(f"subjectAltName=IP:{self.address},DNS:localhost\nauthorityKeyIdentifier=keyid\n")
         run = lambda *a: subprocess.run(["openssl", *map(str, a)], check=True, stdout=subprocess.DEVNULL,
                                         stderr=subprocess.DEVNULL)
         new = ("ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out")
         run(*new, self.dir / "ca.key")
         run("req", "-x509", "-new", "-key", self.dir / "ca.key", "-subj", "/CN=lab root", "-days", "30",
-            "-out", self.dir / "ca.pem")
+            "-addext", "keyUsage=critical,keyCertSign,cRLSign", "-out", self.dir / "ca.pem")
         run(*new, self.dir / "server.key")
         run("req", "-new", "-key", self.dir / "server.key", "-subj", "/CN=lab ca", "-out", self.dir / "server.csr")
         run("x509", "-req", "-in", self.dir / "server.csr", "-CA", self.dir / "ca.pem", "-CAkey",

@@ -84,7 +84,7 @@ class CAProxy:
     def _certificate(self):
         run = lambda *a: subprocess.run(["openssl", *map(str, a)], check=True, stdout=subprocess.DEVNULL,
                                         stderr=subprocess.DEVNULL)
-        (self.dir / "ext.cnf").write_text(f"subjectAltName=IP:{self.address}\n")
+        (self.dir / "ext.cnf").write_text(f"subjectAltName=IP:{self.address}\nauthorityKeyIdentifier=keyid\n")
         run("ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", self.dir / "server.key")
         run("req", "-new", "-key", self.dir / "server.key", "-subj", "/CN=proxy", "-out", self.dir / "server.csr")
         run("x509", "-req", "-in", self.dir / "server.csr", "-CA", self.ca.dir / "ca.pem", "-CAkey",
