@@ -5,6 +5,10 @@
  *     FREE -> SENT -> (answer) -> FREE
  *                `--> (cancel) -> FREE, CANCEL is sent; a late answer finds no call and is dropped
  *     FREE -> DOOMED -> (deferred failure) -> FREE    the keeper is gone, or a text is too long
+ *     FREE -> HELD -> SENT                            enough keys are being made already
+ *
+ * The keeper answers in turn, and a key takes it long: only so many PREPAREs are sent ahead that
+ * the signatures for the orders that are under way do not wait behind all of them.
  *
  * Ids are the slot's number and how often it was used, so that a late answer never meets the next
  * call of the slot.
@@ -25,13 +29,16 @@
 
 #define SLOT_BITS 16
 #define SLOTS_MAX (1u << SLOT_BITS)
+#define PREPARES_AHEAD 64
 #define CONFIG_MAX ((uint64_t)256 << 20)
 #define FRAME_ROOM (KEEPER_MSG_PAYLOAD_MAX + FRAME_HEADER)
 
 struct keeper_call {
     struct keeper_client *client;
-    struct list node; /* in calls, or in doomed */
+    struct list node; /* in calls, in held or in doomed */
     uint32_t id;
+    bool ahead;      /* counted in n_ahead */
+    struct buf held; /* the frame, while it is held back */
     enum keeper_msg_type type;
     union {
         keeper_signed_fn *signed_;
@@ -54,7 +61,8 @@ struct keeper_client {
     struct keeper_call **slots;
     uint32_t *rounds;
     uint32_t n_slots, free_hint;
-    struct list calls, doomed;
+    struct list calls, held, doomed;
+    unsigned n_ahead; /* PREPAREs that are sent and not answered */
     struct defer defer;
     struct err gone;
     bool busy, freed; /* in fail_doomed(), and one of the callbacks freed us there */
@@ -105,6 +113,19 @@ static struct keeper_call *find(struct keeper_client *c, uint32_t id)
     return call && call->id == id ? call : NULL;
 }
 
+static void send_held(struct keeper_client *c)
+{
+    if (!c->channel || list_empty(&c->held) || c->n_ahead >= PREPARES_AHEAD)
+        return;
+    struct keeper_call *call = list_item(c->held.next, struct keeper_call, node);
+    list_remove(&call->node);
+    list_append(&c->calls, &call->node);
+    call->ahead = true;
+    c->n_ahead++;
+    channel_send(c->channel, &call->held, -1); /* what fails ends the channel */
+    buf_free(&call->held);
+}
+
 /* Out of the tables; the caller frees. */
 static void forget(struct keeper_call *call)
 {
@@ -113,6 +134,12 @@ static void forget(struct keeper_call *call)
         c->slots[call->id & (SLOTS_MAX - 1)] = NULL;
     call->id = 0;
     list_remove(&call->node);
+    buf_free(&call->held);
+    if (!call->ahead)
+        return;
+    call->ahead = false;
+    c->n_ahead--;
+    send_held(c);
 }
 
 /* ---- sending ---- */
@@ -125,6 +152,23 @@ static int send_message(struct keeper_client *c, enum keeper_msg_type type, uint
     if (!c->channel || keeper_msg_encode(&out, type, id, msg))
         return -1;
     return channel_send(c->channel, &out, -1);
+}
+
+static int send_call(struct keeper_call *call, const void *msg)
+{
+    struct keeper_client *c = call->client;
+    int r;
+    if (call->type != KEEPER_MSG_PREPARE) {
+        r = send_message(c, call->type, call->id, msg);
+        list_append(&c->calls, &call->node);
+        return r;
+    }
+    buf_init(&call->held, FRAME_ROOM);
+    r = keeper_msg_encode(&call->held, KEEPER_MSG_PREPARE, call->id, msg);
+    list_append(&c->held, &call->node);
+    if (r == 0)
+        send_held(c);
+    return r;
 }
 
 static void run_doomed(void *arg);
@@ -154,13 +198,11 @@ static struct keeper_call *start(struct keeper *k, enum keeper_msg_type type, co
         why = c->gone;
     else if (!call->id)
         err_set(&why, ERR_LOCAL, "more than %u calls of the keeper at once", SLOTS_MAX);
-    else if (send_message(c, type, call->id, msg))
+    else if (send_call(call, msg))
         err_set(&why, ERR_PEER, "a \"%s\" request is longer than the keeper takes",
                 keeper_msg_name(type));
     if (why.cls != ERR_NONE)
         doom(call, &why);
-    else
-        list_append(&c->calls, &call->node);
     return call;
 }
 
@@ -403,6 +445,7 @@ static void on_closed(void *arg, const struct err *why)
     c->gone.cls = ERR_LOCAL;
     err_prefix(&c->gone, "the keeper is gone");
     list_each(it, &c->calls) doom(list_item(it, struct keeper_call, node), &c->gone);
+    list_each(it, &c->held) doom(list_item(it, struct keeper_call, node), &c->gone);
     if (fail_doomed(c))
         c->handler.closed(c->arg, &c->gone);
 }
@@ -504,7 +547,7 @@ static void do_worker_kill(struct keeper *k, const char *provider)
 
 static void do_cancel(struct keeper_call *call)
 {
-    if (call->id)
+    if (call->id && !call->held.len)
         send_message(call->client, KEEPER_MSG_CANCEL, call->id, NULL);
     forget(call);
     free(call);
@@ -565,6 +608,7 @@ struct keeper_client *keeper_client_new(struct loop *l, int fd,
     c->handler = *h;
     c->arg = arg;
     list_init(&c->calls);
+    list_init(&c->held);
     list_init(&c->doomed);
     c->channel = channel_new(l, fd, KEEPER_MSG_PAYLOAD_MAX, &handler, c);
     channel_accept_fds(c->channel);
@@ -580,8 +624,10 @@ static void free_calls(struct list *calls)
 {
     list_each(it, calls)
     {
+        struct keeper_call *call = list_item(it, struct keeper_call, node);
         list_remove(it);
-        free(list_item(it, struct keeper_call, node));
+        buf_free(&call->held);
+        free(call);
     }
 }
 
@@ -593,6 +639,7 @@ void keeper_client_free(struct keeper_client *c)
     channel_free(c->channel);
     c->channel = NULL;
     free_calls(&c->calls);
+    free_calls(&c->held);
     free_calls(&c->doomed);
     free(c->slots);
     free(c->rounds);

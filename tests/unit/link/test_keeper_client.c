@@ -32,6 +32,8 @@ struct world {
     char texts[8][128];
     /* how it answers; NULL: not at all */
     void (*answer)(struct world *w, const struct frame_head *h, const union keeper_msg *m);
+    uint32_t unanswered[128];
+    size_t n_unanswered;
     bool peer_closed;
     /* what the client told */
     unsigned calls, starts, configs, pings, stops, closes, items;
@@ -488,6 +490,68 @@ static void test_cancelled_worker_closes_its_descriptor(void **state)
     close(pair[1]);
 }
 
+static void answer_no_key(struct world *w, const struct frame_head *h, const union keeper_msg *m)
+{
+    (void)m;
+    if (h->type == KEEPER_MSG_PREPARE)
+        w->unanswered[w->n_unanswered++] = h->id;
+    else
+        tell(w, KEEPER_MSG_SIGNED, h->id, &(struct keeper_msg_signed){{"{jws}", 5}}, -1);
+}
+
+static void answer_rest(struct world *w, const struct frame_head *h, const union keeper_msg *m)
+{
+    (void)m;
+    if (h->type == KEEPER_MSG_PREPARE)
+        tell(w, KEEPER_MSG_DONE, h->id, NULL, -1);
+    else
+        assert_int_equal(h->type, KEEPER_MSG_CANCEL);
+}
+
+static void begin_hundred_keys(struct world *w, struct world *other, struct keeper_call **calls)
+{
+    static const struct keeper_sign_request r = {
+        .what = KEEPER_READ, .ca = "le", .cert = "", .url = "https://a/1", .nonce = "n0"};
+    w->answer = answer_no_key;
+    for (int i = 0; i < 100; i++)
+        calls[i] = w->keeper->ops->prepare(w->keeper, "c", true, on_done, other);
+    w->keeper->ops->sign(w->keeper, &r, on_signed, w);
+    loop_run(w->loop);
+    assert_string_equal(w->text, "{jws}");
+    assert_int_equal(w->n_unanswered, 64);
+}
+
+static void test_signatures_wait_for_few_keys(void **state)
+{
+    struct world *w = *state;
+    struct world other = {.loop = w->loop, .stop_after = 98};
+    struct keeper_call *calls[100];
+    begin_hundred_keys(w, &other, calls);
+    keeper_cancel(w->keeper, calls[99]); /* never sent */
+    keeper_cancel(w->keeper, calls[0]);
+    for (size_t i = 1; i < w->n_unanswered; i++)
+        tell(w, KEEPER_MSG_DONE, w->unanswered[i], NULL, -1);
+    unsigned sent = w->frames;
+    w->answer = answer_rest;
+    loop_run(w->loop);
+    assert_int_equal(other.calls, 98);
+    assert_int_equal(w->frames - sent, 1 + 35); /* one CANCEL, the keys that had been held back */
+}
+
+static void test_held_keys_fail_with_the_rest(void **state)
+{
+    struct world *w = *state;
+    struct world other = {.loop = w->loop};
+    struct keeper_call *calls[100];
+    begin_hundred_keys(w, &other, calls);
+    channel_free(w->peer);
+    w->peer = NULL;
+    loop_run(w->loop);
+    assert_int_equal(w->closes, 1);
+    assert_int_equal(other.calls, 100);
+    assert_int_equal(other.err.cls, ERR_LOCAL);
+}
+
 static void test_free_cancels(void **state)
 {
     struct world *w = *state;
@@ -608,6 +672,8 @@ int main(void)
         T(test_list_asks_until_the_end),
         T(test_cancel),
         T(test_cancelled_worker_closes_its_descriptor),
+        T(test_signatures_wait_for_few_keys),
+        T(test_held_keys_fail_with_the_rest),
         T(test_free_cancels),
         T(test_free_within_failure),
         T(test_free_within_answer),
