@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Misbehaves as the name of its instance says, in the daemon's tests: WHEN-DEED, where WHEN is
- * constructor, create, add or remove. What it could do it tells as its error's text.
+ * constructor, create, add or remove (or as its file is called: describe-DEED.so). What it could do
+ * it tells as its error's text.
  */
 #include <renewd/helpers.h>
 
@@ -241,13 +242,27 @@ static int32_t create(struct renewd_ctx *ctx, void **ret_self)
     return strcmp(deed, "wait") == 0 ? ctx->host->sleep_ms(ctx, 1) : 4711;
 }
 
-/* The dynamic linker gives the arguments: renewd-worker ... --instance NAME PATH. */
+/* Of a file describe-DEED.so. */
+static void describe(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char name[64];
+    snprintf(name, sizeof(name), "%s", slash ? slash + 1 : path);
+    name[strcspn(name, ".")] = '\0';
+    const char *deed = deed_at(name, "describe");
+    if (deed)
+        act(deed, FD_ENGINE);
+}
+
+/* The dynamic linker gives the arguments: renewd-worker ... --describe|--instance NAME ... PATH. */
 __attribute__((constructor)) static void construct(int argc, char **argv)
 {
     for (int i = 1; i + 1 < argc; i++) {
         const char *deed = deed_at(argv[i + 1], "constructor");
         if (deed && strcmp(argv[i], "--instance") == 0)
             act(deed, FD_KEEPER);
+        if (strcmp(argv[i], "--describe") == 0)
+            describe(argv[argc - 1]);
     }
 }
 
