@@ -223,7 +223,10 @@ static void transferred(void *priv, CURL *easy, CURLcode result)
     curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
     c->status = (int)status;
     c->easy = NULL;
-    handle_put(c->site, easy);
+    if (result == CURLE_SEND_FAIL_REWIND) /* libcurl 8.14 fails the handle's next request, too */
+        curl_easy_cleanup(easy);
+    else
+        handle_put(c->site, easy);
     if (result == CURLE_COULDNT_CONNECT)
         hosts_forget(c->site->http->hosts, c->transfer.host);
     if (again) {

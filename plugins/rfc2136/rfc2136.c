@@ -234,6 +234,17 @@ struct asked {
     uint32_t mac_len;
 };
 
+/* All that Knot 3.4 says, whatever is wrong with the key. */
+static int32_t fail_key(struct renewd_ctx *ctx, const struct self *s, const struct asked *a)
+{
+    return renewd_fail(ctx, RENEWD_E_AUTH,
+                       "%s answered NOTAUTH without a signature: it does not know the TSIG key %s "
+                       "with %s (BADKEY), has another secret for it (BADSIG), or does not let it "
+                       "change %s (Knot: acl), or it is not the primary of zone %s: compare "
+                       "key_name, key_algorithm, key_secret and server with its configuration",
+                       where(s), s->key.name, s->key.algorithm_name, a->fqdn, a->zone);
+}
+
 static int32_t judge(struct renewd_ctx *ctx, const struct self *s, const struct asked *a,
                      const uint8_t *p, uint32_t n)
 {
@@ -250,6 +261,8 @@ static int32_t judge(struct renewd_ctx *ctx, const struct self *s, const struct 
         /* Errors may come unsigned (RFC 8945 5.3.2), success may not. */
         if (t != TSIG_OK && (r.rcode == 0 || t != TSIG_MISSING))
             return fail_signature(ctx, s, t);
+        if (t == TSIG_MISSING && r.rcode == RCODE_NOTAUTH)
+            return fail_key(ctx, s, a);
     }
     return r.rcode == 0 ? RENEWD_OK : fail_rcode(ctx, s, a->zone, a->fqdn, r.rcode);
 }

@@ -72,14 +72,14 @@ def test_engine_opens_no_key_file():
         world = World(lab, {})
         trace = lab.dir / "trace"
         daemon = world.daemon("  - www.example.test",
-                              wrap=["strace", "-ff", "-q", "-e", "trace=execve,open,openat,openat2", "-o", trace])
+                              wrap=["strace", "-ff", "-q", "-e", "trace=execve,execveat,open,openat,openat2", "-o", trace])
         daemon.wait_state("ok", seconds=120)
-        engines = [f for f in lab.dir.glob("trace.*") if "renewd-engine\"" in f.read_text().split("\n", 1)[0]
-                   or re.search(r'execve\("[^"]*renewd-engine"', f.read_text())]
+        began = re.compile(r'exec(ve\("[^"]*|veat\(.*)renewd-engine".* = 0')
+        engines = [f for f in lab.dir.glob("trace.*") if began.search(f.read_text())]
         assert engines, list(lab.dir.glob("trace.*"))
         for f in engines:
             text = f.read_text()
-            text = text[re.search(r'execve\("[^"]*renewd-engine".*= 0', text).start():]
+            text = text[began.search(text).start():]
             bad = [l for l in text.splitlines() if re.search(r"privkey|key\.pem|/accounts|/pending|\.key\"", l)
                    and "ca.key" not in l]
             assert not bad, bad
