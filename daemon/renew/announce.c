@@ -34,7 +34,7 @@ void announce(struct cert *c)
     flow_next(c, &next);
     log_info(&log, "renewed: valid until %s, serial %s, issuer %s, next renewal %s (%s)",
              day(c->in.not_after_ms, life, until, sizeof(until)), c->in.serial, c->in.issuer,
-             next.at_ms ? day(next.at_ms, life, at, sizeof(at)) : "never", next.why);
+             next.at_ms ? day(next.at_ms, life, at, sizeof(at)) : "not planned", next.why);
     struct policy_life l = cert_life(c);
     struct policy_rule rule = {c->conf->renew_before_ms, c->conf->renew_before_percent};
     struct policy_due due = policy_due(&l, &rule, &c->st.window, 0);

@@ -485,7 +485,7 @@ static const struct row rows[STATES] = {
     [PUBLISH] = {"PUBLISH", enter_publish, event_publish, POLICY_DAY, "publishing the records"},
     [ANSWERED] = {"ANSWERED", NULL, event_answered, 6 * POLICY_HOUR, "waiting for the CA"},
     [INSTALL] = {"INSTALL", enter_install, event_install, 5 * POLICY_MINUTE, "installing"},
-    [CLEAN] = {"CLEAN", enter_clean, event_clean, 5 * POLICY_MINUTE, "removing the records"},
+    [CLEAN] = {"CLEAN", enter_clean, event_clean, POLICY_MINUTE, "removing the records"},
     [END] = {"END", enter_end, event_end, 0, ""},
 };
 
