@@ -13,6 +13,156 @@
 #include <string.h>
 #include <unistd.h>
 
+/* ---- what is on its way ---- */
+
+struct certs_work {
+    struct disk_job job;
+    const struct statedir *dir;
+    char *name;
+    void (*done)(void *arg);
+    void *arg;
+    bool on_disk;            /* the job has something to do */
+    struct pending *pending; /* a key, that text says */
+    struct buf text;
+    struct install install; /* or an installation, of these files */
+    struct buf key, leaf, rest, full;
+    char *meta;
+    struct live live;
+    bool changed;
+    bool uses_pending; /* its key's file is of no more use then */
+};
+
+static struct certs_work *work_of(struct disk_job *j)
+{
+    return CONTAINER_OF(j, struct certs_work, job);
+}
+
+static int write_key(struct disk_job *j, struct disk_batch *b, struct err *e)
+{
+    struct certs_work *w = work_of(j);
+    return pending_write(w->dir, w->name, &w->text, b, j, e);
+}
+
+static void undo_key(struct disk_job *j)
+{
+    pending_remove(work_of(j)->dir, work_of(j)->name);
+}
+
+static void end_key(struct disk_job *j)
+{
+    (void)j;
+}
+
+static int write_install(struct disk_job *j, struct disk_batch *b, struct err *e)
+{
+    return install_write(&work_of(j)->install, b, j, e);
+}
+
+static int show_install(struct disk_job *j, struct disk_batch *b, struct err *e)
+{
+    return install_show(&work_of(j)->install, b, j, e);
+}
+
+static void undo_install(struct disk_job *j)
+{
+    install_undo(&work_of(j)->install);
+}
+
+static void end_install(struct disk_job *j)
+{
+    struct certs_work *w = work_of(j);
+    install_end(&w->install);
+    if (w->uses_pending)
+        pending_remove(w->dir, w->name);
+}
+
+static const struct disk_work key_work = {.write = write_key, .undo = undo_key, .end = end_key};
+static const struct disk_work install_work = {
+    .write = write_install, .show = show_install, .undo = undo_install, .end = end_install};
+
+static void on_done(struct disk_job *j)
+{
+    struct certs_work *w = work_of(j);
+    w->done(w->arg);
+}
+
+static struct certs_work *work_new(const struct statedir *dir, const char *name,
+                                   const struct disk_work *what)
+{
+    struct certs_work *w = xnew(struct certs_work);
+    w->job.work = what;
+    w->job.done = on_done;
+    w->on_disk = true;
+    w->dir = dir;
+    w->name = xstrdup(name);
+    buf_init_secret(&w->text, 0);
+    buf_init_secret(&w->key, PKEY_PEM_MAX);
+    buf_init(&w->leaf, CERT_PEM_MAX);
+    buf_init(&w->rest, CERT_PEM_MAX);
+    buf_init(&w->full, CERT_PEM_MAX);
+    install_init(&w->install);
+    return w;
+}
+
+void certs_work_free(struct certs_work *w)
+{
+    if (!w)
+        return;
+    pending_free(w->pending);
+    install_done(&w->install);
+    buf_free(&w->text);
+    buf_free(&w->key);
+    buf_free(&w->leaf);
+    buf_free(&w->rest);
+    buf_free(&w->full);
+    live_done(&w->live);
+    free(w->meta);
+    free(w->name);
+    free(w);
+}
+
+struct disk_job *certs_job(struct certs_work *w, void (*done)(void *arg), void *arg)
+{
+    w->done = done;
+    w->arg = arg;
+    return w->on_disk ? &w->job : NULL;
+}
+
+/* A key that could not be stored is none, and the file of the one before it may be gone. */
+static int finish_key(const struct certs_env *env, struct certs_work *w, struct err *e)
+{
+    struct pending *k = w->pending;
+    if (err_is(&w->job.err)) {
+        pending_put(env->pendings, w->name, NULL);
+        *e = w->job.err;
+        return err_activity(e, "making a key for %s", w->name);
+    }
+    w->pending = NULL;
+    pending_put(env->pendings, w->name, k);
+    return 0;
+}
+
+int certs_finish(const struct certs_env *env, struct certs_work *w, struct err *e)
+{
+    if (w->job.work == &key_work)
+        return finish_key(env, w, e);
+    if (err_is(&w->job.err)) {
+        *e = w->job.err;
+        return err_activity(e, "installing the certificate of %s", w->name);
+    }
+    if (w->uses_pending)
+        pending_put(env->pendings, w->name, NULL);
+    return 0;
+}
+
+struct live certs_take(struct certs_work *w, bool *ret_changed)
+{
+    struct live l = w->live;
+    w->live = (struct live){0};
+    *ret_changed = w->changed;
+    return l;
+}
+
 /* ---- keys ---- */
 
 /* The installed key, for reuse_key; NULL when there is none that fits. */
@@ -50,18 +200,26 @@ static bool is_slow(enum conf_key k)
     return k >= CONF_KEY_RSA_2048;
 }
 
-int certs_prepared(const struct certs_env *env, const struct conf_cert *cert, struct pkey *key,
-                   struct err *e)
+int certs_prepared(const struct conf_cert *cert, struct pkey *key, const struct statedir *dir,
+                   struct certs_work **ret, struct err *e)
 {
-    return pending_put(env->pendings, cert, key, e);
+    struct certs_work *w = work_new(dir, cert->name, &key_work);
+    w->pending = pending_make(cert, key, &w->text, e);
+    if (!w->pending) {
+        certs_work_free(w);
+        return err_activity(e, "making a key for %s", cert->name);
+    }
+    *ret = w;
+    return 0;
 }
 
 int certs_prepare(const struct certs_env *env, const struct conf_cert *cert, bool fresh,
-                  bool *ret_generate, struct err *e)
+                  bool *ret_generate, struct certs_work **ret, struct err *e)
 {
     struct err damaged = ERR_INIT; /* what cannot be read is made anew */
     const struct pending *k = pending_get(env->pendings, cert->name, &damaged);
     *ret_generate = false;
+    *ret = NULL;
     if (k && !fresh && pending_fits(k, cert) && (cert->reuse_key || !is_installed(env, cert, k)))
         return 0;
     CLEANUP_PKEY struct pkey *key = cert->reuse_key ? installed_key(env, cert) : NULL;
@@ -71,7 +229,7 @@ int certs_prepare(const struct certs_env *env, const struct conf_cert *cert, boo
     }
     if (!key)
         key = pkey_generate((enum key_type)cert->key, e);
-    return key ? certs_prepared(env, cert, key, e) : -1;
+    return key ? certs_prepared(cert, key, env->dir, ret, e) : -1;
 }
 
 /* ---- installing ---- */
@@ -125,53 +283,65 @@ static int check(struct installation *i, const struct pending *k, struct err *e)
     return chain_check(i->chain, &want, e);
 }
 
-static int write_files(struct installation *i, const struct pending *k, struct err *e)
+/* All that the disk's thread needs, and what there will be then. */
+static int fill_work(struct installation *i, const struct pending *k, struct certs_work *w,
+                     struct err *e)
 {
-    CLEANUP_BUF struct buf leaf, rest, full;
-    struct file_attr attr;
-    char set[64];
-    buf_init(&leaf, CERT_PEM_MAX);
-    buf_init(&rest, CERT_PEM_MAX);
-    buf_init(&full, CERT_PEM_MAX);
-    int64_t now = clock_wall_ms(i->env->clock);
+    const struct cert_info *leaf = i->chain->certs[0];
+    struct install *in = &w->install;
     struct live_origin origin = {.name = i->cert->name,
                                  .ca = i->ca->name,
                                  .directory = i->ca->directory,
                                  .account = i->m->account_url,
                                  .staging = sign_ca_is_staging(i->env->conf, i->ca),
-                                 .now_ms = now};
-    if (key_attr(i->cert, &attr, e) || cert_chain_split(i->chain, &leaf, &rest, &full))
+                                 .now_ms = clock_wall_ms(i->env->clock)};
+    if (key_attr(i->cert, &in->key, e) ||
+        cert_chain_split(i->chain, &w->leaf, &w->rest, &w->full) ||
+        buf_put(&w->key, k->pem.data, k->pem.len))
         return -1;
-    CLEANUP_FREE char *meta = live_meta(&origin, i->chain->certs[0]);
-    struct install_files files = {
-        .key = &k->pem, .cert = &leaf, .chain = &rest, .fullchain = &full, .meta = meta};
-    install_set_name(i->chain->certs[0], set);
-    return install_set(i->env->dir, i->cert->name, set, &files, &attr, now, e);
-}
-
-static int install(struct installation *i, bool *ret_changed, struct err *e)
-{
-    const struct pending *k = pending_get(i->env->pendings, i->cert->name, e);
-    const struct cert_info *leaf = i->chain->certs[0];
-    bool there = i->before.ours && str_eq(i->before.fingerprint, leaf->fingerprint);
-    *ret_changed = !there;
-    if (!there) {
-        if (!k && e->cls == ERR_NONE)
-            err_set(e, ERR_LOCAL, "there is no key for this certificate: it is ordered again");
-        if (!k || check(i, k, e) || write_files(i, k, e))
-            return -1;
-        install_prune(i->env->dir, i->cert->name, i->env->conf->archive_keep,
-                      clock_wall_ms(i->env->clock), NULL);
-    }
-    if (k && memcmp(k->spki, leaf->spki, SHA256_LEN) == 0)
-        return pending_remove(i->env->pendings, i->cert->name, e);
+    w->meta = live_meta(&origin, leaf);
+    live_make(&origin, leaf, buf_str(&w->leaf), &w->live);
+    in->files = (struct archive_files){.key = &w->key,
+                                       .cert = &w->leaf,
+                                       .chain = &w->rest,
+                                       .fullchain = &w->full,
+                                       .meta = w->meta};
     return 0;
 }
 
-int certs_install(const struct certs_env *env, const struct keeper_msg_install *m, struct live *ret,
-                  bool *ret_changed, struct err *e)
+/* A crash or a failure after the switch leaves the key's file: the switch may not be durable. */
+static void find_again(struct installation *i, struct certs_work *w)
+{
+    w->live = i->before;
+    i->before = (struct live){0};
+    w->on_disk = w->install.again = w->uses_pending;
+}
+
+static int make_install(struct installation *i, struct certs_work *w, struct err *e)
+{
+    const struct pending *k = pending_get(i->env->pendings, i->cert->name, e);
+    const struct cert_info *leaf = i->chain->certs[0];
+    w->changed = !i->before.ours || !str_eq(i->before.fingerprint, leaf->fingerprint);
+    w->uses_pending = k && memcmp(k->spki, leaf->spki, SHA256_LEN) == 0;
+    w->install.dir = i->env->dir;
+    w->install.name = w->name;
+    w->install.now_ms = clock_wall_ms(i->env->clock);
+    w->install.keep = i->env->conf->archive_keep;
+    archive_set_name(leaf, w->install.set);
+    if (!w->changed) {
+        find_again(i, w);
+        return 0;
+    }
+    if (!k && e->cls == ERR_NONE)
+        err_set(e, ERR_LOCAL, "there is no key for this certificate: it is ordered again");
+    return !k || check(i, k, e) || fill_work(i, k, w, e) ? -1 : 0;
+}
+
+int certs_install(const struct certs_env *env, const struct keeper_msg_install *m,
+                  struct certs_work **ret, struct err *e)
 {
     struct installation i = {.env = env, .m = m};
+    struct certs_work *w = work_new(env->dir, m->cert, &install_work);
     int rc = -1;
     err_clear(e);
     if (find_subject(&i, e))
@@ -181,12 +351,14 @@ int certs_install(const struct certs_env *env, const struct keeper_msg_install *
         goto out;
     if (live_read(env->dir, i.cert->name, &i.before, NULL))
         i.before = (struct live){0}; /* damaged: replaced */
-    rc = install(&i, ret_changed, e);
-    if (rc == 0)
-        rc = live_read(env->dir, i.cert->name, ret, e);
+    rc = make_install(&i, w, e);
 out:
-    if (rc)
+    if (rc) {
         err_activity(e, "installing the certificate of %s", m->cert);
+        certs_work_free(w);
+    } else {
+        *ret = w;
+    }
     live_done(&i.before);
     cert_chain_free(i.chain);
     return rc;

@@ -6,7 +6,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,10 +13,9 @@
 
 #define CURRENT ".current"
 #define NEXT ".next"
-#define META "meta.json"
-#define UNTIL "until-"
 #define SWAP ".swap-"
-#define FILES 5
+#define README "README"
+#define SHARED_README "live.README" /* in the state folder; the others are links to it */
 
 static const char *const link_names[] = {"privkey.pem", "cert.pem", "chain.pem", "fullchain.pem"};
 
@@ -33,192 +31,23 @@ static const char readme[] =
     "\n"
     "Point your servers here and do not change these files: see renewd(8).\n";
 
-static const struct file_attr open_to_all = {.mode = 0644, .uid = (uid_t)-1, .gid = (gid_t)-1};
-
-/* 2026-11-21T20:44:00Z -> 20261121T204400Z */
-static void stamp(int64_t ms, char out[32])
-{
-    char text[32];
-    size_t n = 0;
-    str_from_time(ms, text, sizeof(text));
-    for (const char *p = text; *p; p++) {
-        if (*p != '-' && *p != ':')
-            out[n++] = *p;
-    }
-    out[n] = '\0';
-}
-
-void install_set_name(const struct cert_info *leaf, char out[64])
-{
-    char time[32];
-    stamp(leaf->not_after_ms, time);
-    snprintf(out, 64, UNTIL "%s-%.16s", time, leaf->fingerprint);
-}
-
-/* ---- the set ---- */
-
-static int write_whole(int fd, const char *p, size_t n)
-{
-    while (n > 0) {
-        ssize_t done = write(fd, p, n);
-        if (done < 0 && errno == EINTR)
-            continue;
-        if (done < 0)
-            return -1;
-        p += done;
-        n -= (size_t)done;
-    }
-    return 0;
-}
-
-/* Into a folder that nobody else sees yet, so without a temporary name; not durable yet. fd or -1
- */
-static int put_file(int dirfd, const char *name, const char *p, size_t n, const struct file_attr *a,
-                    struct err *e)
-{
-    int fd = openat(dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0)
-        return err_sys(e, errno, "cannot create %s", name);
-    bool chown = a->uid != (uid_t)-1 || a->gid != (gid_t)-1;
-    if (write_whole(fd, p, n) || (chown && fchown(fd, a->uid, a->gid)) ||
-        fchmod(fd, a->mode & 0777)) {
-        err_sys(e, errno, "cannot write %s", name);
-        close(fd);
-        return -1;
-    }
-    return fd;
-}
-
-/* All are on their way to the disk before the first is waited for. */
-static int fsync_all(const int *fds, size_t n, struct err *e)
-{
-    for (size_t i = 0; i < n; i++)
-        sync_file_range(fds[i], 0, 0, SYNC_FILE_RANGE_WRITE);
-    for (size_t i = 0; i < n; i++) {
-        if (fsync(fds[i]))
-            return err_sys(e, errno, "cannot make files of a certificate durable");
-    }
-    return 0;
-}
-
-struct part {
-    const char *name;
-    const char *p;
-    size_t n;
-    const struct file_attr *attr;
-};
-
-static void list_parts(const struct install_files *f, const struct file_attr *key,
-                       struct part out[FILES])
-{
-    const struct part parts[FILES] = {
-        {"privkey.pem", buf_str(f->key), f->key->len, key},
-        {"cert.pem", buf_str(f->cert), f->cert->len, &open_to_all},
-        {"chain.pem", buf_str(f->chain), f->chain->len, &open_to_all},
-        {"fullchain.pem", buf_str(f->fullchain), f->fullchain->len, &open_to_all},
-        {META, f->meta, strlen(f->meta), &open_to_all}, /* the last: tells a whole set */
-    };
-    memcpy(out, parts, sizeof(parts));
-}
-
-static int fill_set(int dirfd, const struct part parts[FILES], struct err *e)
-{
-    int fds[FILES], rc = 0;
-    size_t n = 0;
-    while (rc == 0 && n < FILES) {
-        fds[n] = put_file(dirfd, parts[n].name, parts[n].p, parts[n].n, parts[n].attr, e);
-        if (fds[n] < 0)
-            rc = -1;
-        else
-            n++;
-    }
-    if (rc == 0 && fchmod(dirfd, 0755))
-        rc = err_sys(e, errno, "cannot open a folder of archive/ to others");
-    if (rc == 0)
-        rc = fsync_all(fds, n, e);
-    while (n > 0)
-        close(fds[--n]);
-    return rc;
-}
-
-/* Left by a crash after it was written, maybe before it was durable; meta.json has the time in it,
- * so its presence is all that is asked. */
-static bool is_whole(int dirfd, const struct part parts[FILES])
-{
-    for (size_t i = 0; i + 1 < FILES; i++) {
-        CLEANUP_BUF struct buf b;
-        buf_init_secret(&b, CERT_PEM_MAX);
-        if (file_read_at(dirfd, parts[i].name, false, &b, NULL, NULL) || b.len != parts[i].n ||
-            memcmp(buf_str(&b), parts[i].p, b.len) != 0)
-            return false;
-    }
-    struct stat st;
-    return fstatat(dirfd, META, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_size > 0 &&
-           fchmod(dirfd, 0755) == 0;
-}
-
-static int keep_set(int dest, const char *set, const struct part parts[FILES])
-{
-    CLEANUP_CLOSE int dir = openat(dest, set, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-    if (dir < 0 || !is_whole(dir, parts))
-        return -1;
-    for (size_t i = 0; i < FILES; i++) {
-        CLEANUP_CLOSE int fd = openat(dir, parts[i].name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-        if (fd < 0 || fsync(fd))
-            return -1;
-    }
-    return fsync(dir);
-}
-
-static int write_set(int dest, const char *set, const struct install_files *f,
-                     const struct file_attr *key, struct err *e)
-{
-    struct part parts[FILES];
-    list_parts(f, key, parts);
-    if (mkdirat(dest, set, 0700)) {
-        if (errno == EEXIST && keep_set(dest, set, parts) == 0)
-            return 0;
-        if (file_remove_tree_at(dest, set, e))
-            return -1;
-        if (mkdirat(dest, set, 0700))
-            return err_sys(e, errno, "cannot make a folder in archive/");
-    }
-    CLEANUP_CLOSE int dir = file_open_dir_at(dest, set, e);
-    if (dir < 0 || fill_set(dir, parts, e)) {
-        file_remove_tree_at(dest, set, NULL);
-        return -1;
-    }
-    return file_fsync_dir(dir, e);
-}
-
-/* Never finished, and nobody's: what its order brought was installed under another name, or not. */
-static bool is_half(int dest, const char *set)
-{
-    struct stat st;
-    CLEANUP_FREE char *meta = xasprintf("%s/" META, set);
-    return fstatat(dest, set, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode) &&
-           (st.st_mode & 07777) == 0700 && fstatat(dest, meta, &st, AT_SYMLINK_NOFOLLOW) != 0;
-}
-
-/* archive/NAME; not yet durable. */
-static int open_dest(const struct statedir *s, const char *name, struct err *e)
-{
-    bool made = mkdirat(s->archive, name, 0700) == 0;
-    int fd = file_open_dir_at(s->archive, name, e);
-    if (fd >= 0 && made && fchmod(fd, 0755)) {
-        close(fd);
-        return err_sys(e, errno, "cannot make the folder archive/%s", name);
-    }
-    return fd;
-}
-
 /* ---- live/NAME ---- */
+
+/* Its folder if it is one of ours, else -1. */
+static int open_ours(int parent, const char *name)
+{
+    char target[8];
+    int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0 || readlinkat(fd, CURRENT, target, sizeof(target)) > 0)
+        return fd;
+    close(fd);
+    return -1;
+}
 
 static bool is_ours(int parent, const char *name)
 {
-    char target[8];
-    CLEANUP_CLOSE int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-    return fd >= 0 && readlinkat(fd, CURRENT, target, sizeof(target)) > 0;
+    CLEANUP_CLOSE int fd = open_ours(parent, name);
+    return fd >= 0;
 }
 
 static bool exists(int parent, const char *name)
@@ -255,31 +84,53 @@ static int put_links(int dirfd, struct err *e)
     return 0;
 }
 
-static int fill_live(int dir, const char *target, struct err *e)
+/* A text is worth no inode for each certificate. */
+static int put_readme(struct install *i, struct disk_batch *b, struct disk_job *j, struct err *e)
 {
-    CLEANUP_CLOSE int fd = put_file(dir, "README", readme, sizeof(readme) - 1, &open_to_all, e);
+    if (linkat(i->dir->root, SHARED_README, i->live, README, 0) == 0)
+        return 0;
+    i->readme = errno == EMLINK ? README_IS_FULL : README_IS_NEW;
+    int fd = archive_put_file(i->live, README, readme, sizeof(readme) - 1, &archive_open_to_all,
+                              disk_modes_are_exact(b), e);
     if (fd < 0)
         return -1;
-    if (symlinkat(target, dir, CURRENT))
-        return err_sys(e, errno, "cannot make links in live/");
-    return put_links(dir, e);
+    disk_keep(b, j, fd);
+    return 0;
 }
 
-/* A folder that is complete before it is seen; under SWAP, where a sweep leaves it alone. */
-static int make_live(const struct statedir *s, const char *swap, const char *name,
-                     const char *target, struct err *e)
+/* By now it is durable. */
+static void share_readme(struct install *i)
 {
-    CLEANUP_FREE char *tmp = xasprintf(STATEDIR_NEW "%s", name);
-    if (mkdirat(s->live, tmp, 0700) && errno == EEXIST) {
-        if (file_remove_tree_at(s->live, tmp, e))
-            return -1;
-        mkdirat(s->live, tmp, 0700);
+    if (i->readme == README_IS_FULL)
+        unlinkat(i->dir->root, SHARED_README, 0);
+    if (i->readme != README_IS_SHARED && linkat(i->live, README, i->dir->root, SHARED_README, 0))
+        return; /* no harm: another has done it, or the file system has no such links */
+}
+
+static int fill_live(struct install *i, const char *target, struct err *e)
+{
+    int rc = symlinkat(target, i->live, CURRENT);
+    for (size_t n = 0; rc == 0 && n < ARRAY_LEN(link_names); n++) {
+        char to[64];
+        snprintf(to, sizeof(to), CURRENT "/%s", link_names[n]);
+        rc = symlinkat(to, i->live, link_names[n]);
     }
-    CLEANUP_CLOSE int dir = file_open_dir_at(s->live, tmp, e);
-    if (dir < 0 || fill_live(dir, target, e))
+    return rc ? err_sys(e, errno, "cannot make links in live/") : 0;
+}
+
+/* A folder that is complete before it is seen. */
+static int make_live(struct install *i, struct disk_batch *b, struct disk_job *j, struct err *e)
+{
+    CLEANUP_FREE char *tmp = xasprintf(STATEDIR_NEW "%s", i->name);
+    bool exact = disk_modes_are_exact(b);
+    i->fresh = true;
+    if (mkdirat(i->dir->live, tmp, 0700) && errno == EEXIST &&
+        file_remove_tree_at(i->dir->live, tmp, e))
         return -1;
-    if (fchmod(dir, 0755) || renameat(s->live, tmp, s->live, swap) || fsync(dir))
-        return err_sys(e, errno, "cannot make a folder in live/");
+    i->live = archive_make_dir(i->dir->live, tmp, exact, e);
+    if (i->live < 0 || fill_live(i, i->target, e) || put_readme(i, b, j, e))
+        return -1;
+    disk_touch(b, j, i->live);
     return 0;
 }
 
@@ -287,7 +138,7 @@ static int set_aside(const struct statedir *s, const char *from, int dest, int64
                      struct err *e)
 {
     char time[32], to[64];
-    stamp(now_ms, time);
+    archive_stamp(now_ms, time);
     snprintf(to, sizeof(to), "adopted-%s", time);
     if (renameat2(s->live, from, dest, to, RENAME_NOREPLACE) && renameat(s->live, from, dest, to))
         return err_sys(e, errno, "cannot move what another tool left in live/ to archive/");
@@ -306,56 +157,115 @@ static int clear_swap(const struct statedir *s, const char *swap, int dest, int6
     return set_aside(s, swap, dest, now_ms, e);
 }
 
-static int take_place(const struct statedir *s, const char *swap, const char *name, int dest,
-                      int64_t now_ms, struct err *e)
+/* Another tool's folder goes to the archive once ours is durable in its place. */
+static int replace_foreign(struct install *i, const char *tmp, struct err *e)
 {
-    if (!exists(s->live, name)) {
-        if (renameat(s->live, swap, s->live, name))
-            return err_sys(e, errno, "cannot put %s into live/", name);
-        return file_fsync_dir(s->live, e);
-    }
-    if (renameat2(s->live, swap, s->live, name, RENAME_EXCHANGE) == 0) {
-        if (file_fsync_dir(s->live, e))
-            return -1;
-        return set_aside(s, swap, dest, now_ms, e);
+    CLEANUP_FREE char *swap = xasprintf(SWAP "%s", i->name);
+    int live = i->dir->live;
+    if (renameat(live, tmp, live, swap))
+        return err_sys(e, errno, "cannot put %s into live/", i->name);
+    if (renameat2(live, swap, live, i->name, RENAME_EXCHANGE) == 0) {
+        i->aside = true;
+        return 0;
     }
     /* A file system without exchange: for an instant there is nothing. */
-    if (set_aside(s, name, dest, now_ms, e))
+    if (set_aside(i->dir, i->name, i->dest, i->now_ms, e))
         return -1;
-    return take_place(s, swap, name, dest, now_ms, e);
+    if (renameat(live, swap, live, i->name))
+        return err_sys(e, errno, "cannot put %s into live/", i->name);
+    return 0;
 }
 
-static int switch_live(const struct statedir *s, const char *name, const char *set, int dest,
-                       int64_t now_ms, struct err *e)
+static int take_place(struct install *i, struct err *e)
 {
-    CLEANUP_FREE char *target = xasprintf("../../archive/%s/%s", name, set);
-    CLEANUP_FREE char *swap = xasprintf(SWAP "%s", name);
-    if (clear_swap(s, swap, dest, now_ms, e))
-        return -1;
-    if (!is_ours(s->live, name)) {
-        if (make_live(s, swap, name, target, e))
-            return -1;
-        return take_place(s, swap, name, dest, now_ms, e);
-    }
-    CLEANUP_CLOSE int dir = file_open_dir_at(s->live, name, e);
-    if (dir < 0 || switch_link(dir, target, CURRENT, e) || put_links(dir, e))
-        return -1;
-    return file_fsync_dir(dir, e);
+    CLEANUP_FREE char *tmp = xasprintf(STATEDIR_NEW "%s", i->name);
+    int live = i->dir->live;
+    if (renameat2(live, tmp, live, i->name, RENAME_NOREPLACE) == 0)
+        return 0;
+    if (exists(live, i->name))
+        return replace_foreign(i, tmp, e);
+    if (renameat(live, tmp, live, i->name)) /* a file system without that flag */
+        return err_sys(e, errno, "cannot put %s into live/", i->name);
+    return 0;
 }
 
-int install_set(const struct statedir *s, const char *name, const char *set,
-                const struct install_files *f, const struct file_attr *key, int64_t now_ms,
-                struct err *e)
+/* ---- the steps ---- */
+
+int install_write(struct install *i, struct disk_batch *b, struct disk_job *j, struct err *e)
 {
-    if (!statedir_name_ok(name))
-        return err_set(e, ERR_CONFIG, "\"%s\" cannot be the name of a folder", name);
-    CLEANUP_CLOSE int dest = open_dest(s, name, e);
-    if (dest < 0)
+    const struct statedir *s = i->dir;
+    install_done(i);
+    if (!statedir_name_ok(i->name))
+        return err_set(e, ERR_CONFIG, "\"%s\" cannot be the name of a folder", i->name);
+    CLEANUP_FREE char *swap = xasprintf(SWAP "%s", i->name);
+    i->target = xasprintf("../../archive/%s/%s", i->name, i->set);
+    i->dest = archive_make_dir(s->archive, i->name, disk_modes_are_exact(b), e);
+    if (i->dest < 0)
         return -1;
-    if (write_set(dest, set, f, key, e) || file_fsync_dir(dest, e) || file_fsync_dir(s->archive, e))
+    disk_touch(b, j, i->dest);
+    disk_touch(b, NULL, s->archive);
+    i->live = open_ours(s->live, i->name);
+    if (i->again)
+        return archive_keep(i->live, CURRENT, b, j, e);
+    if (archive_write(i->dest, i->set, &i->files, &i->key, b, j, e) ||
+        clear_swap(s, swap, i->dest, i->now_ms, e))
         return -1;
-    return switch_live(s, name, set, dest, now_ms, e);
+    return i->live < 0 ? make_live(i, b, j, e) : 0;
 }
+
+int install_show(struct install *i, struct disk_batch *b, struct disk_job *j, struct err *e)
+{
+    if (!i->fresh && !i->again &&
+        (switch_link(i->live, i->target, CURRENT, e) || put_links(i->live, e)))
+        return -1;
+    if (i->fresh && take_place(i, e))
+        return -1;
+    if (i->live >= 0)
+        disk_touch(b, j, i->live);
+    if (i->fresh || i->again)
+        disk_touch(b, NULL, i->dir->live);
+    return 0;
+}
+
+void install_undo(struct install *i)
+{
+    CLEANUP_FREE char *tmp = xasprintf(STATEDIR_NEW "%s", i->name);
+    if (i->again || i->dest < 0)
+        return;
+    file_remove_tree_at(i->dest, i->set, NULL);
+    if (i->fresh)
+        file_remove_tree_at(i->dir->live, tmp, NULL);
+}
+
+void install_end(struct install *i)
+{
+    CLEANUP_FREE char *swap = xasprintf(SWAP "%s", i->name);
+    if (i->aside) /* when it cannot be: at the next start */
+        set_aside(i->dir, swap, i->dest, i->now_ms, NULL);
+    share_readme(i);
+    if (!i->fresh || i->aside)
+        archive_prune(i->dir, i->dest, i->name, i->keep, i->now_ms, NULL);
+}
+
+void install_init(struct install *i)
+{
+    i->dest = i->live = -1;
+}
+
+void install_done(struct install *i)
+{
+    if (i->dest >= 0)
+        close(i->dest);
+    if (i->live >= 0)
+        close(i->live);
+    free(i->target);
+    i->target = NULL;
+    i->dest = i->live = -1;
+    i->fresh = i->aside = false;
+    i->readme = README_IS_SHARED;
+}
+
+/* ---- after a start ---- */
 
 int install_recover(const struct statedir *s, int64_t now_ms, struct err *e)
 {
@@ -376,83 +286,4 @@ int install_recover(const struct statedir *s, int64_t now_ms, struct err *e)
     if (dir)
         closedir(dir);
     return rc;
-}
-
-/* ---- old sets ---- */
-
-static int compare_newest_first(const void *a, const void *b)
-{
-    return strcmp(*(const char *const *)b, *(const char *const *)a);
-}
-
-static char **list_sets(int dirfd, const char *current, size_t *ret_n)
-{
-    char **sets = NULL;
-    size_t n = 0;
-    struct dirent *d;
-    int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-    while (dir && (d = readdir(dir))) {
-        if (d->d_name[0] == '.' || str_eq(d->d_name, current))
-            continue;
-        sets = xrealloc_array(sets, n + 1, sizeof(*sets));
-        sets[n++] = xstrdup(d->d_name);
-    }
-    if (dir)
-        closedir(dir);
-    if (n)
-        qsort(sets, n, sizeof(*sets), compare_newest_first);
-    *ret_n = n;
-    return sets;
-}
-
-/* Our names say it; others are read. */
-static bool has_expired(int dirfd, const char *set, int64_t now_ms)
-{
-    struct live l;
-    char now[32];
-    stamp(now_ms, now);
-    if (str_starts(set, UNTIL))
-        return strcmp(set + strlen(UNTIL), now) < 0;
-    CLEANUP_CLOSE int fd = openat(dirfd, set, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || live_read_set(fd, &l, NULL))
-        return false;
-    bool expired = l.present && l.not_after_ms <= now_ms;
-    live_done(&l);
-    return expired;
-}
-
-/* Last part of where live/NAME/.current leads; "" when it is not ours. */
-static void current_set(const struct statedir *s, const char *name, char out[NAME_MAX + 1])
-{
-    char target[PATH_MAX];
-    CLEANUP_FREE char *path = xasprintf("%s/" CURRENT, name);
-    ssize_t n = readlinkat(s->live, path, target, sizeof(target) - 1);
-    target[n > 0 ? n : 0] = '\0';
-    const char *last = strrchr(target, '/');
-    str_copy(out, NAME_MAX + 1, last ? last + 1 : "");
-}
-
-int install_prune(const struct statedir *s, const char *name, uint32_t keep, int64_t now_ms,
-                  struct err *e)
-{
-    char current[NAME_MAX + 1];
-    size_t n, expired = 0;
-    int removed = 0, rc = 0;
-    current_set(s, name, current);
-    CLEANUP_CLOSE int dir = file_open_dir_at(s->archive, name, e);
-    if (dir < 0 || !current[0])
-        return dir < 0 ? -1 : 0;
-    char **sets = list_sets(dir, current, &n);
-    for (size_t i = 0; i < n; i++) {
-        bool half = rc == 0 && is_half(dir, sets[i]);
-        bool old = rc == 0 && !half && n > keep && has_expired(dir, sets[i], now_ms);
-        if (half || (old && expired++ >= keep)) {
-            rc = file_remove_tree_at(dir, sets[i], e);
-            removed++;
-        }
-        free(sets[i]);
-    }
-    free(sets);
-    return rc ? rc : removed;
 }

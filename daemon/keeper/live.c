@@ -115,6 +115,20 @@ static void take_leaf(const struct cert_info *c, struct live *l)
         l->names[l->n_names++] = xstrdup(c->ips[i]);
 }
 
+void live_make(const struct live_origin *o, const struct cert_info *leaf, const char *leaf_pem,
+               struct live *ret)
+{
+    struct live l = {.present = true, .ours = true, .staging = o->staging};
+    take_leaf(leaf, &l);
+    free(l.directory);
+    free(l.account);
+    l.directory = xstrdup(o->directory);
+    l.account = xstrdup(o->account);
+    l.leaf_pem = xstrdup(leaf_pem);
+    memcpy(l.fingerprint, leaf->fingerprint, sizeof(l.fingerprint));
+    *ret = l;
+}
+
 /* Only the first block of a text is looked at: what else a foreign file holds is not ours. */
 static size_t first_block(const char *pem, size_t n)
 {

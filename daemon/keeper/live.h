@@ -50,6 +50,9 @@ struct live_origin {
     int64_t now_ms;
 };
 char *live_meta(const struct live_origin *o, const struct cert_info *leaf);
+/* What live_read() would say of such a set. */
+void live_make(const struct live_origin *o, const struct cert_info *leaf, const char *leaf_pem,
+               struct live *ret);
 bool live_has_names(const struct live *l, const char *const *names, size_t n);
 /* As live_read() of one folder of archive/NAME; for dates. */
 int live_read_set(int dirfd, struct live *ret, struct err *e);

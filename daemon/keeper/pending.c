@@ -8,6 +8,7 @@
 #include "base/str.h"
 #include "digest/base64.h"
 #include "digest/pem.h"
+#include "keeper/archive.h"
 #include "keys/csr.h"
 
 #include <errno.h>
@@ -34,7 +35,7 @@ const char **pending_names(const struct conf_cert *cert)
     return names;
 }
 
-static void pending_free(struct pending *k)
+void pending_free(struct pending *k)
 {
     if (!k)
         return;
@@ -189,43 +190,13 @@ static int make_text(const struct pending *k, const struct buf *csr, struct buf 
     return pem_put(out, "CERTIFICATE REQUEST", csr->data, csr->len);
 }
 
-static int write_durably(int dirfd, int fd, const struct buf *text)
-{
-    for (size_t at = 0; at < text->len;) {
-        ssize_t n = write(fd, text->data + at, text->len - at);
-        if (n < 0 && errno != EINTR)
-            return -1;
-        at += n > 0 ? (size_t)n : 0;
-    }
-    return fsync(fd) || fsync(dirfd) ? -1 : 0;
-}
-
-static int store(const struct statedir *s, const char *name, const struct pending *k,
-                 const struct buf *csr, struct err *e)
-{
-    CLEANUP_FREE char *file = file_name(name);
-    CLEANUP_BUF struct buf text;
-    buf_init_secret(&text, FILE_MAX);
-    if (make_text(k, csr, &text))
-        return err_set(e, ERR_LOCAL, "a CSR for so many names is too long");
-    unlinkat(s->pending, file, 0);
-    CLEANUP_CLOSE int fd =
-        openat(s->pending, file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd >= 0 && fchmod(fd, 0600) == 0 && write_durably(s->pending, fd, &text) == 0)
-        return 0;
-    err_sys(e, errno, "cannot write pending/%s", file);
-    if (fd >= 0)
-        unlinkat(s->pending, file, 0);
-    return -1;
-}
-
-int pending_put(struct pendings *p, const struct conf_cert *cert, struct pkey *key, struct err *e)
+struct pending *pending_make(const struct conf_cert *cert, struct pkey *key, struct buf *ret_text,
+                             struct err *e)
 {
     CLEANUP_FREE const char **names = pending_names(cert);
     CLEANUP_BUF struct buf csr;
     buf_init(&csr, CSR_MAX);
-    if (!statedir_name_ok(cert->name))
-        return err_set(e, ERR_CONFIG, "\"%s\" cannot be the name of a folder", cert->name);
+    buf_init_secret(ret_text, FILE_MAX);
     struct pending *k = xnew(struct pending);
     buf_init_secret(&k->pem, PKEY_PEM_MAX);
     k->type = pkey_type(key);
@@ -233,22 +204,46 @@ int pending_put(struct pendings *p, const struct conf_cert *cert, struct pkey *k
     k->names = xcalloc(cert->n_names + 1, sizeof(*k->names));
     for (; k->n_names < cert->n_names; k->n_names++)
         k->names[k->n_names] = xstrdup(names[k->n_names]);
-    if (csr_put(key, names, cert->n_names, &csr, e) || pkey_to_pem(key, &k->pem, e) ||
-        store(p->dir, cert->name, k, &csr, e)) {
+    if (csr_put(key, names, cert->n_names, &csr, e) || pkey_to_pem(key, &k->pem, e)) {
         pending_free(k);
-        return err_activity(e, "making a key for %s", cert->name);
+        return NULL;
+    }
+    if (make_text(k, &csr, ret_text)) {
+        err_set(e, ERR_LOCAL, "a CSR for so many names is too long");
+        pending_free(k);
+        return NULL;
     }
     k->csr = base64url(csr.data, csr.len);
-    pending_free(map_put(p->map, cert->name, k));
+    return k;
+}
+
+void pending_put(struct pendings *p, const char *name, struct pending *k)
+{
+    pending_free(k ? map_put(p->map, name, k) : map_remove(p->map, name));
+}
+
+/* The file of an older key goes before the new one comes. */
+int pending_write(const struct statedir *s, const char *name, const struct buf *text,
+                  struct disk_batch *b, struct disk_job *j, struct err *e)
+{
+    static const struct file_attr secret = {.mode = 0600, .uid = (uid_t)-1, .gid = (gid_t)-1};
+    CLEANUP_FREE char *file = file_name(name);
+    if (!statedir_name_ok(name))
+        return err_set(e, ERR_CONFIG, "\"%s\" cannot be the name of a folder", name);
+    bool exact = disk_modes_are_exact(b);
+    int fd = archive_put_file(s->pending, file, text->data, text->len, &secret, exact, e);
+    if (fd < 0 && e->sys == EEXIST && unlinkat(s->pending, file, 0) == 0)
+        fd = archive_put_file(s->pending, file, text->data, text->len, &secret, exact, e);
+    if (fd < 0)
+        return err_prefix(e, "pending/");
+    err_clear(e);
+    disk_keep(b, j, fd);
+    disk_touch(b, NULL, s->pending);
     return 0;
 }
 
-int pending_remove(struct pendings *p, const char *name, struct err *e)
+void pending_remove(const struct statedir *s, const char *name)
 {
     CLEANUP_FREE char *file = file_name(name);
-    pending_free(map_remove(p->map, name));
-    /* Not made durable: one that comes back is known by being installed. */
-    if (unlinkat(p->dir->pending, file, 0) && errno != ENOENT)
-        return err_sys(e, errno, "cannot remove pending/%s", file);
-    return 0;
+    unlinkat(s->pending, file, 0);
 }

@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "conf/conf.h"
 #include "digest/hash.h"
+#include "keeper/disk.h"
 #include "keeper/statedir.h"
 #include "keys/pkey.h"
 
@@ -33,9 +34,18 @@ void pendings_free(struct pendings *p);
 const struct pending *pending_get(struct pendings *p, const char *name, struct err *e);
 /* Its names and key type are what the configuration says now. */
 bool pending_fits(const struct pending *k, const struct conf_cert *cert);
-/* Makes the CSR and stores both in the place of what was there. */
-int pending_put(struct pendings *p, const struct conf_cert *cert, struct pkey *key, struct err *e);
-int pending_remove(struct pendings *p, const char *name, struct err *e);
+/* Makes the CSR; *ret_text (initialised here, secret) is what pending_write() takes. */
+struct pending *pending_make(const struct conf_cert *cert, struct pkey *key, struct buf *ret_text,
+                             struct err *e);
+void pending_free(struct pending *k);
+/* Once it is durable: takes k in the place of what was there. NULL: what was there is no more. */
+void pending_put(struct pendings *p, const char *name, struct pending *k);
+
+/* Of a job of keeper/disk.h. */
+int pending_write(const struct statedir *s, const char *name, const struct buf *text,
+                  struct disk_batch *b, struct disk_job *j, struct err *e);
+/* Not made durable: one that comes back is known by being installed. */
+void pending_remove(const struct statedir *s, const char *name);
 
 /* The configured names as an array of texts; the caller frees the array. */
 const char **pending_names(const struct conf_cert *cert);

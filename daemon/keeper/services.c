@@ -1,16 +1,21 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A request is answered at once, or becomes a task (RSA keys, steps, workers):
+ * A request is answered at once, or becomes a task (keys, installations, steps, workers):
  *
  *     request -> task -> answered, freed
  *                  `---> cancelled by the engine, or the engine is gone: killed, freed, no answer
+ *
+ * What a certificate has on its way to the disk cannot be stopped any more: such a task is an
+ * orphan until it ends. A later PREPARE or INSTALL of the same certificate waits for it.
  */
 #include "keeper/services.h"
 #include "base/list.h"
+#include "base/map.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "keeper/accounts.h"
 #include "keeper/certs.h"
+#include "keeper/disk.h"
 #include "keeper/keygen.h"
 #include "keeper/live.h"
 #include "keeper/pending.h"
@@ -32,7 +37,9 @@ struct services {
     struct cert_cache *cache;
     struct steps *steps;
     struct workers *workers;
-    struct list tasks;
+    struct disk *disk;
+    struct map *busy; /* name of a certificate -> its task that is the disk's or the key maker's */
+    struct list tasks, orphans;
     unsigned n_tasks, n_keygens;
 };
 
@@ -47,6 +54,12 @@ struct task {
     struct conf *conf;
     const struct conf_cert *cert;
     const char *what; /* for the log: deployment of the step */
+    struct certs_work *work;
+    bool busy; /* the certificate's, as the map says */
+    bool installs;
+    char *name;        /* of the certificate that it waits for */
+    struct buf waits;  /* for another task of its certificate: the frame; empty: it does not */
+    struct defer next; /* that frame's turn */
 };
 
 struct services *services_new(const struct services_env *env)
@@ -60,7 +73,10 @@ struct services *services_new(const struct services_env *env)
         steps_new(&(struct steps_env){.loop = env->loop, .dir = env->dir, .systemd = env->systemd});
     s->workers = workers_new(&(struct workers_env){
         .loop = env->loop, .log = env->log, .program = env->programs->worker});
+    s->disk = disk_new(env->loop, env->dir);
+    s->busy = map_new();
     list_init(&s->tasks);
+    list_init(&s->orphans);
     return s;
 }
 
@@ -84,11 +100,19 @@ static struct task *task_new(struct services *s, uint32_t id)
     return t;
 }
 
+static void release(struct task *t);
+
 /* What it waits for must have ended or been cancelled. */
 static void task_free(struct task *t)
 {
     list_remove(&t->node);
     t->services->n_tasks--;
+    if (t->busy)
+        release(t);
+    defer_cancel(&t->next);
+    certs_work_free(t->work);
+    buf_free(&t->waits);
+    free(t->name);
     conf_unref(t->conf);
     free(t->provider);
     free(t);
@@ -112,10 +136,15 @@ static void task_cancel(struct task *t)
     keygen_cancel(t->keygen);
     keygen_ended(t);
     t->provider = NULL;
-    if (provider)
+    if (provider) {
         workers_kill(s->workers, provider); /* its callback frees the task */
-    else
+    } else if (t->work) {
+        t->id = 0;
+        list_remove(&t->node);
+        list_append(&s->orphans, &t->node);
+    } else {
         task_free(t);
+    }
     start_keygens(s);
 }
 
@@ -219,19 +248,75 @@ static int do_set_account(struct services *s, uint32_t id, const union keeper_ms
 
 /* ---- keys and certificates ---- */
 
+static struct task *task_of_cert(struct services *s, uint32_t id, const struct conf_cert *cert)
+{
+    struct task *t = task_new(s, id);
+    t->cert = cert;
+    t->busy = true;
+    map_put(s->busy, cert->name, t);
+    return t;
+}
+
+static void tell_installed(struct services *s, uint32_t id, const struct conf_cert *cert,
+                           struct live *l, bool leaf);
+
+static void tell_new(struct task *t)
+{
+    struct services *s = t->services;
+    bool changed;
+    char time[32];
+    struct live l = certs_take(t->work, &changed);
+    if (changed)
+        log_info((&(struct log_ctx){s->env.log, t->cert->name}),
+                 "installed a certificate of %s, valid until %s",
+                 l.issuer[0] ? l.issuer : l.directory,
+                 str_from_time(l.not_after_ms, time, sizeof(time)));
+    if (t->id)
+        tell_installed(s, t->id, t->cert, &l, true);
+    else
+        live_done(&l);
+}
+
+static void work_ended(void *arg)
+{
+    struct task *t = arg;
+    struct services *s = t->services;
+    struct certs_env env = certs_env(s);
+    struct err e = ERR_INIT;
+    bool good = certs_finish(&env, t->work, &e) == 0;
+    if (good && t->installs)
+        tell_new(t);
+    else if (t->id && good)
+        answer(s, KEEPER_MSG_DONE, t->id, NULL);
+    else if (t->id)
+        refuse(s, t->id, &e);
+    task_free(t);
+}
+
+static void start_work(struct task *t, struct certs_work *w)
+{
+    struct disk_job *job = certs_job(w, work_ended, t);
+    t->work = w;
+    if (job)
+        disk_start(t->services->disk, job);
+    else
+        work_ended(t);
+}
+
 static void key_made(void *arg, struct pkey *key, const struct err *err)
 {
     struct task *t = arg;
     struct services *s = t->services;
     struct err e = *err;
-    struct certs_env env = certs_env(s);
+    struct certs_work *w;
     keygen_ended(t);
-    if (!key || certs_prepared(&env, t->cert, key, &e))
+    if (!key || certs_prepared(t->cert, key, s->env.dir, &w, &e)) {
         refuse(s, t->id, &e);
-    else
-        answer(s, KEEPER_MSG_DONE, t->id, NULL);
+        task_free(t);
+    } else {
+        start_work(t, w);
+    }
     pkey_free(key);
-    task_free(t);
     start_keygens(s);
 }
 
@@ -257,23 +342,83 @@ static void start_keygens(struct services *s)
     }
 }
 
+/* True: another of this certificate is under way, which this one waits for. */
+static bool must_wait(struct services *s, uint32_t id, enum keeper_msg_type type, const char *name,
+                      const void *msg)
+{
+    if (!map_get(s->busy, name))
+        return false;
+    struct task *t = task_new(s, id);
+    t->name = xstrdup(name);
+    buf_init(&t->waits, KEEPER_MSG_PAYLOAD_MAX + FRAME_HEADER);
+    keeper_msg_encode(&t->waits, type, id, msg);
+    return true;
+}
+
+static void take_turn(void *arg);
+
+/* Of those that wait for this certificate the first. */
+static void next_turn(struct services *s, const char *name)
+{
+    list_each(it, &s->tasks)
+    {
+        struct task *t = list_item(it, struct task, node);
+        if (t->waits.len && str_eq(t->name, name)) {
+            if (!t->next.pending)
+                loop_defer(s->env.loop, &t->next, take_turn, t);
+            return;
+        }
+    }
+}
+
+static void take_turn(void *arg)
+{
+    struct task *t = arg;
+    struct services *s = t->services;
+    CLEANUP_FREE char *name = xstrdup(t->name);
+    struct buf frame = t->waits;
+    struct frame_head h;
+    union keeper_msg m;
+    t->waits = (struct buf){0};
+    task_free(t);
+    if (frame_head_read(frame.data, frame.len, KEEPER_MSG_PAYLOAD_MAX, &h) == 1 &&
+        keeper_msg_decode(&h, frame.data + FRAME_HEADER, KEEPER_MSG_FROM_ENGINE, &m) == 0) {
+        services_request(s, &h, &m);
+        keeper_msg_free(h.type, &m);
+    }
+    buf_free(&frame);
+    if (!map_get(s->busy, name))
+        next_turn(s, name);
+}
+
+static void release(struct task *t)
+{
+    map_remove(t->services->busy, t->cert->name);
+    next_turn(t->services, t->cert->name);
+}
+
 static int do_prepare(struct services *s, uint32_t id, const union keeper_msg *m)
 {
     struct certs_env env = certs_env(s);
     struct err e = ERR_INIT;
     const struct conf_cert *cert;
+    struct certs_work *w;
     bool generate;
+    if (must_wait(s, id, KEEPER_MSG_PREPARE, m->prepare.cert, &m->prepare))
+        return 0;
     if (find_cert(s, m->prepare.cert, &cert, &e) ||
-        certs_prepare(&env, cert, m->prepare.fresh, &generate, &e))
+        certs_prepare(&env, cert, m->prepare.fresh, &generate, &w, &e))
         return refuse(s, id, &e);
-    if (!generate) {
+    if (!generate && !w) {
         answer(s, KEEPER_MSG_DONE, id, NULL);
         return 0;
     }
-    struct task *t = task_new(s, id);
-    t->cert = cert;
-    t->wants_key = true;
-    start_keygens(s);
+    struct task *t = task_of_cert(s, id, cert);
+    t->wants_key = generate;
+    if (generate)
+        start_keygens(s);
+    else
+        start_work(t, w);
     return 0;
 }
 
@@ -289,17 +434,14 @@ static int do_install(struct services *s, uint32_t id, const union keeper_msg *m
 {
     struct certs_env env = certs_env(s);
     struct err e = ERR_INIT;
-    struct live l;
-    bool changed;
-    char time[32];
-    if (certs_install(&env, &m->install, &l, &changed, &e))
+    struct certs_work *w;
+    if (must_wait(s, id, KEEPER_MSG_INSTALL, m->install.cert, &m->install))
+        return 0;
+    if (certs_install(&env, &m->install, &w, &e))
         return refuse(s, id, &e);
-    if (changed)
-        log_info((&(struct log_ctx){s->env.log, m->install.cert}),
-                 "installed a certificate of %s, valid until %s",
-                 l.issuer[0] ? l.issuer : m->install.ca,
-                 str_from_time(l.not_after_ms, time, sizeof(time)));
-    tell_installed(s, id, conf_find_cert(s->conf, m->install.cert), &l, true);
+    struct task *t = task_of_cert(s, id, conf_find_cert(s->conf, m->install.cert));
+    t->installs = true;
+    start_work(t, w);
     return 0;
 }
 
@@ -497,6 +639,10 @@ void services_free(struct services *s)
     if (!s)
         return;
     services_reset(s);
+    disk_free(s->disk);
+    while (!list_empty(&s->orphans))
+        task_free(list_item(s->orphans.next, struct task, node));
+    map_free(s->busy);
     steps_free(s->steps);
     workers_free(s->workers);
     accounts_free(s->accounts);

@@ -148,7 +148,7 @@ static struct conf_ca make_ca(const char *name, const char *staging)
 
 void fixture_open(struct fixture *f)
 {
-    *f = (struct fixture){.now_ms = (int64_t)1800000000 * 1000};
+    *f = (struct fixture){.now_ms = (int64_t)1800000000 * 1000, .small_batch = DISK_SMALL};
     snprintf(f->top, sizeof(f->top), "/tmp/renewd-test-XXXXXX");
     assert_non_null(mkdtemp(f->top));
     snprintf(f->path, sizeof(f->path), "%s/state", f->top);
@@ -225,16 +225,55 @@ void fixture_chain(struct fixture *f, int from_h, int to_h, struct buf *out)
     pkey_free(key);
 }
 
-int fixture_install_chain(struct fixture *f, const struct buf *chain, struct err *e)
+int fixture_run(struct fixture *f, struct certs_work *w, struct err *e)
 {
     struct certs_env env = fixture_certs(f);
+    struct list jobs;
+    struct disk_job *j = certs_job(w, NULL, NULL);
+    list_init(&jobs);
+    if (j) {
+        list_append(&jobs, &j->node);
+        disk_run(&f->dir, &jobs, f->small_batch);
+    }
+    return certs_finish(&env, w, e);
+}
+
+int fixture_prepare(struct fixture *f, bool fresh, struct err *e)
+{
+    struct certs_env env = fixture_certs(f);
+    struct certs_work *w;
+    bool generate;
+    if (certs_prepare(&env, &f->cert, fresh, &generate, &w, e))
+        return -1;
+    assert_false(generate);
+    int rc = w ? fixture_run(f, w, e) : 0;
+    certs_work_free(w);
+    return rc;
+}
+
+int fixture_certs_install(struct fixture *f, const struct keeper_msg_install *m, struct live *ret,
+                          bool *ret_changed, struct err *e)
+{
+    struct certs_env env = fixture_certs(f);
+    struct certs_work *w;
+    if (certs_install(&env, m, &w, e))
+        return -1;
+    int rc = fixture_run(f, w, e);
+    if (rc == 0)
+        *ret = certs_take(w, ret_changed);
+    certs_work_free(w);
+    return rc;
+}
+
+int fixture_install_chain(struct fixture *f, const struct buf *chain, struct err *e)
+{
     struct live l;
     bool changed;
     struct keeper_msg_install m = {.cert = "www",
                                    .ca = "le",
                                    .account_url = "https://le.example/acct/1",
                                    .chain = {chain->data, chain->len}};
-    if (certs_install(&env, &m, &l, &changed, e))
+    if (fixture_certs_install(f, &m, &l, &changed, e))
         return -1;
     live_done(&l);
     return 0;
@@ -242,10 +281,8 @@ int fixture_install_chain(struct fixture *f, const struct buf *chain, struct err
 
 int fixture_install(struct fixture *f, int from_h, int to_h, struct err *e)
 {
-    struct certs_env env = fixture_certs(f);
     struct buf chain;
-    bool generate;
-    if (certs_prepare(&env, &f->cert, false, &generate, e))
+    if (fixture_prepare(f, false, e))
         return -1;
     buf_init(&chain, 1 << 20);
     fixture_chain(f, from_h, to_h, &chain);

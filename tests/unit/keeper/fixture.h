@@ -26,6 +26,7 @@ struct fixture {
     struct cert_cache *cache;
     struct clock clock; /* now */
     int64_t now_ms;
+    unsigned small_batch; /* of disk_run(); 0: every batch is waited for by syncfs */
 };
 
 void fixture_open(struct fixture *f); /* "www": www.example.org, *.example.org, ecdsa-p256 */
@@ -43,6 +44,11 @@ struct testca_leaf {
 };
 struct evp_pkey_st;
 void testca_issue(const struct testca_leaf *l, struct evp_pkey_st *key, struct buf *out);
+/* Begun, run (keeper/disk.h), finished: as the daemon does, at once. */
+int fixture_run(struct fixture *f, struct certs_work *w, struct err *e);
+int fixture_prepare(struct fixture *f, bool fresh, struct err *e);
+int fixture_certs_install(struct fixture *f, const struct keeper_msg_install *m, struct live *ret,
+                          bool *ret_changed, struct err *e);
 /* A whole installation of the fixture's certificate, valid from..to around now in hours. */
 int fixture_install(struct fixture *f, int from_h, int to_h, struct err *e);
 /* The chain for the pending key, ready to be installed. */

@@ -58,12 +58,9 @@ static mode_t mode_of(const char *path)
 
 static void prepare(struct fixture *f, bool fresh)
 {
-    struct certs_env env = fixture_certs(f);
     struct err e = ERR_INIT;
-    bool generate;
-    if (certs_prepare(&env, &f->cert, fresh, &generate, &e))
+    if (fixture_prepare(f, fresh, &e))
         fail_msg("%s", e.detail);
-    assert_false(generate);
 }
 
 static size_t count_in(const char *path)
@@ -255,16 +252,21 @@ static void test_rsa_is_left_to_another_process(void **state)
     struct fixture *f = *state;
     struct certs_env env = fixture_certs(f);
     struct err e = ERR_INIT;
+    struct certs_work *w;
     bool generate = false;
     f->cert.key = CONF_KEY_RSA_2048;
-    assert_int_equal(certs_prepare(&env, &f->cert, false, &generate, &e), 0);
+    assert_int_equal(certs_prepare(&env, &f->cert, false, &generate, &w, &e), 0);
     assert_true(generate);
+    assert_null(w);
     assert_null(pending_get(f->pendings, "www", &e));
     struct pkey *key = pkey_generate(KEY_RSA_2048, &e);
-    assert_int_equal(certs_prepared(&env, &f->cert, key, &e), 0);
+    assert_int_equal(certs_prepared(&f->cert, key, &f->dir, &w, &e), 0);
+    assert_int_equal(fixture_run(f, w, &e), 0);
+    certs_work_free(w);
     pkey_free(key);
-    assert_int_equal(certs_prepare(&env, &f->cert, false, &generate, &e), 0);
+    assert_int_equal(certs_prepare(&env, &f->cert, false, &generate, &w, &e), 0);
     assert_false(generate);
+    assert_null(w);
 }
 
 /* ---- refusals ---- */
@@ -367,7 +369,6 @@ static void test_key_inside_the_chain_is_refused(void **state)
 static void test_foreign_ca_and_names_are_refused(void **state)
 {
     struct fixture *f = *state;
-    struct certs_env env = fixture_certs(f);
     struct err e = ERR_INIT;
     struct live l;
     bool changed;
@@ -380,22 +381,22 @@ static void test_foreign_ca_and_names_are_refused(void **state)
                                    .ca = "le",
                                    .account_url = "https://a/1",
                                    .chain = {chain.data, chain.len}};
-    assert_int_equal(certs_install(&env, &m, &l, &changed, &e), -1);
+    assert_int_equal(fixture_certs_install(f, &m, &l, &changed, &e), -1);
     assert_int_equal(e.cls, ERR_BUG);
     m.cert = "www";
     m.ca = "no-such";
-    assert_int_equal(certs_install(&env, &m, &l, &changed, &e), -1);
+    assert_int_equal(fixture_certs_install(f, &m, &l, &changed, &e), -1);
     assert_int_equal(e.cls, ERR_DENIED);
     m.ca = "le";
     f->cert_cas[0] = other;
-    assert_int_equal(certs_install(&env, &m, &l, &changed, &e), -1);
+    assert_int_equal(fixture_certs_install(f, &m, &l, &changed, &e), -1);
     assert_int_equal(e.cls, ERR_DENIED);
     f->cert_cas[0] = f->cas[0].name;
     m.account_url = "http://a/1";
-    assert_int_equal(certs_install(&env, &m, &l, &changed, &e), -1);
+    assert_int_equal(fixture_certs_install(f, &m, &l, &changed, &e), -1);
     m.account_url = "https://a/1";
     m.ca = "le-staging";
-    assert_int_equal(certs_install(&env, &m, &l, &changed, &e), 0);
+    assert_int_equal(fixture_certs_install(f, &m, &l, &changed, &e), 0);
     assert_true(l.staging);
     live_done(&l);
     buf_free(&chain);
@@ -481,13 +482,13 @@ static void test_meta_of_another_certificate_is_not_believed(void **state)
 
 static bool changes_files(long nr)
 {
-    static const long calls[] = {SYS_openat,    SYS_mkdirat, SYS_write,    SYS_fchmod,
-                                 SYS_fchown,    SYS_fsync,   SYS_renameat, SYS_renameat2,
-                                 SYS_symlinkat, SYS_linkat,  SYS_unlinkat, SYS_ftruncate,
+    static const long calls[] = {SYS_openat,    SYS_mkdirat,  SYS_write,    SYS_fchmod,
+                                 SYS_fchown,    SYS_fsync,    SYS_renameat, SYS_renameat2,
+                                 SYS_symlinkat, SYS_linkat,   SYS_unlinkat, SYS_ftruncate,
 #ifdef SYS_rename
-                                 SYS_rename,    SYS_unlink,  SYS_mkdir,    SYS_symlink,
+                                 SYS_rename,    SYS_unlink,   SYS_mkdir,    SYS_symlink,
 #endif
-                                 SYS_fdatasync};
+                                 SYS_syncfs,    SYS_fdatasync};
     for (size_t i = 0; i < ARRAY_LEN(calls); i++) {
         if (calls[i] == nr)
             return true;
@@ -558,10 +559,8 @@ static void act_install(struct fixture *f)
 
 static void act_prepare(struct fixture *f)
 {
-    struct certs_env env = fixture_certs(f);
     struct err e = ERR_INIT;
-    bool generate;
-    if (certs_prepare(&env, &f->cert, false, &generate, &e))
+    if (fixture_prepare(f, false, &e))
         _exit(1);
 }
 

@@ -115,10 +115,8 @@ static void register_account(struct fixture *f)
 
 static void prepare(struct fixture *f)
 {
-    struct certs_env env = fixture_certs(f);
     struct err e = ERR_INIT;
-    bool generate;
-    assert_int_equal(certs_prepare(&env, &f->cert, false, &generate, &e), 0);
+    assert_int_equal(fixture_prepare(f, false, &e), 0);
 }
 
 /* ---- accounts ---- */
