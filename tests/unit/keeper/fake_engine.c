@@ -88,6 +88,9 @@ static void ask(struct fake *f)
     k->ops->account(k, "nothing", on_account, f);
     k->ops->sign(k, &r, on_signed, f);
     k->ops->prepare(k, "a.example.org", false, on_prepared, f);
+    k->ops->prepare(k, "a.example.org", true, on_prepared, f); /* each waits for the one before */
+    k->ops->prepare(k, "a.example.org", false, on_prepared, f);
+    k->ops->prepare(k, "a.example.org", true, on_prepared, f);
     k->ops->prepare(k, "rsa.example.org", false, on_prepared, f);
     k->ops->step(k, "#1", 0, certs, 1, on_step, f);
     k->ops->step(k, "#1", 9, certs, 1, on_step, f);

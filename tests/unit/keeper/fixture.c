@@ -165,6 +165,10 @@ void fixture_open(struct fixture *f)
                                  .profile = empty,
                                  .owner = empty,
                                  .group = empty};
+    for (size_t i = 0; i < 2; i++) {
+        f->more[i] = f->cert;
+        f->more[i].name = xasprintf("b%zu", i + 1);
+    }
     f->conf.certs = &f->cert;
     f->conf.n_certs = 1;
     f->conf.cas = f->cas;
@@ -173,6 +177,8 @@ void fixture_open(struct fixture *f)
     f->conf.state_dir = f->path;
     f->conf.index = map_new();
     map_put(f->conf.index, "www", &f->cert);
+    for (size_t i = 0; i < 2; i++)
+        map_put(f->conf.index, f->more[i].name, &f->more[i]);
     open_state(f);
 }
 
@@ -195,6 +201,8 @@ void fixture_close(struct fixture *f)
         free(f->names[i].name);
     }
     free(f->cert.name);
+    free(f->more[0].name);
+    free(f->more[1].name);
 }
 
 struct certs_env fixture_certs(struct fixture *f)
@@ -212,17 +220,25 @@ struct sign_env fixture_sign(struct fixture *f)
         .conf = &f->conf, .dir = &f->dir, .accounts = f->accounts, .pendings = f->pendings};
 }
 
-void fixture_chain(struct fixture *f, int from_h, int to_h, struct buf *out)
+void fixture_chain_of(struct fixture *f, const struct conf_cert *cert, int from_h, int to_h,
+                      struct buf *out)
 {
     struct err e = ERR_INIT;
-    const struct pending *k = pending_get(f->pendings, "www", &e);
+    const struct pending *k = pending_get(f->pendings, cert->name, &e);
     assert_non_null(k);
     struct pkey *key = pkey_from_pem(buf_str(&k->pem), k->pem.len, &e);
-    struct testca_leaf leaf = {.names = {"www.example.org", "*.example.org"},
-                               .from_ms = f->now_ms + from_h * HOUR_MS,
+    struct testca_leaf leaf = {.from_ms = f->now_ms + from_h * HOUR_MS,
                                .to_ms = f->now_ms + to_h * HOUR_MS};
+    for (size_t i = 0; i < cert->n_names; i++)
+        leaf.names[i] = cert->names[i].name;
     testca_issue(&leaf, pkey_evp(key), out);
     pkey_free(key);
+}
+
+void fixture_chain(struct fixture *f, int from_h, int to_h, struct buf *out)
+{
+    const struct conf_cert both = {.name = f->cert.name, .names = f->names, .n_names = 2};
+    fixture_chain_of(f, &both, from_h, to_h, out);
 }
 
 int fixture_run(struct fixture *f, struct certs_work *w, struct err *e)
@@ -312,13 +328,18 @@ const char *fixture_path(struct fixture *f, const char *fmt, ...)
 
 bool fixture_live_matches(struct fixture *f)
 {
+    return fixture_live_matches_of(f, "www");
+}
+
+bool fixture_live_matches_of(struct fixture *f, const char *cert)
+{
     struct buf key_pem, chain_pem;
     struct err e = ERR_INIT;
-    if (access(fixture_path(f, "live/www/privkey.pem"), F_OK) &&
-        access(fixture_path(f, "live/www/fullchain.pem"), F_OK))
+    if (access(fixture_path(f, "live/%s/privkey.pem", cert), F_OK) &&
+        access(fixture_path(f, "live/%s/fullchain.pem", cert), F_OK))
         return false;
-    read_file(fixture_path(f, "live/www/privkey.pem"), &key_pem);
-    read_file(fixture_path(f, "live/www/fullchain.pem"), &chain_pem);
+    read_file(fixture_path(f, "live/%s/privkey.pem", cert), &key_pem);
+    read_file(fixture_path(f, "live/%s/fullchain.pem", cert), &chain_pem);
     struct pkey *key = pkey_from_pem(buf_str(&key_pem), key_pem.len, &e);
     struct cert_chain *chain = cert_chain_read(buf_str(&chain_pem), chain_pem.len, NULL, &e);
     assert_non_null(key);

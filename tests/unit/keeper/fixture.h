@@ -18,6 +18,7 @@ struct fixture {
     struct statedir dir;
     struct conf conf;
     struct conf_cert cert;
+    struct conf_cert more[2]; /* "b1" and "b2", of the same names */
     struct conf_name names[2];
     struct conf_ca cas[2]; /* "le", whose staging is "le-staging" */
     char *cert_cas[1];
@@ -53,10 +54,13 @@ int fixture_certs_install(struct fixture *f, const struct keeper_msg_install *m,
 int fixture_install(struct fixture *f, int from_h, int to_h, struct err *e);
 /* The chain for the pending key, ready to be installed. */
 void fixture_chain(struct fixture *f, int from_h, int to_h, struct buf *out);
+void fixture_chain_of(struct fixture *f, const struct conf_cert *cert, int from_h, int to_h,
+                      struct buf *out);
 int fixture_install_chain(struct fixture *f, const struct buf *chain, struct err *e);
 
 /* Asserts that live/NAME's key is that of its certificate; absent: false. */
 bool fixture_live_matches(struct fixture *f);
+bool fixture_live_matches_of(struct fixture *f, const char *cert);
 void read_file(const char *path, struct buf *out);
 /* "dir/name" under the state folder. */
 const char *fixture_path(struct fixture *f, const char *fmt, ...)

@@ -430,6 +430,7 @@ static void test_serves_the_engine(void **state)
     static const char *const expected[] = {
         "item a.example.org 0", "item rsa.example.org 0", "list end 1",
         "account none [] []",   "account bug [] []",      "signed none 1",
+        "prepared none",        "prepared none",          "prepared none",
         "prepared none",        "prepared none",          "step none: hello a.example.org",
         "step bug: ",
     };
