@@ -23,7 +23,7 @@
 
 #define TIMEOUT_MS 30000
 #define CONNECTIONS 4
-#define IDLE_HANDLES 8
+#define IDLE_HANDLES 64 /* some 10 KiB each */
 
 struct http {
     struct loop *loop;
