@@ -13,7 +13,7 @@ class Pebble:
     """version "2.10" or "2.4"; options go to its configuration, env to its environment."""
 
     def __init__(self, lab, resolver, version="2.10", host=100, strict=False, nonce_reject=0, authz_reuse=0,
-                 retry_after=None, profiles=None, env=None, name="pebble", validity=None, **config):
+                 retry_after=None, profiles=None, env=None, name="pebble", validity=None, key_algorithm="ecdsa", **config):
         self.lab, self.version, self.address = lab, version, lab.address(host)
         program = TOOLS / f"pebble-{version}" / "usr/bin/pebble"
         if not program.exists():
@@ -32,7 +32,7 @@ class Pebble:
                 "default": {"description": "90 days", "validityPeriod": 7776000},
                 "shortlived": {"description": "6 days", "validityPeriod": 518400},
                 "minute": {"description": "one minute", "validityPeriod": 60}}
-            settings["keyAlgorithm"] = "ecdsa"
+            settings["keyAlgorithm"] = key_algorithm
         elif validity:
             settings["certificateValidityPeriod"] = validity
         settings.update(config)
