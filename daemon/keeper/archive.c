@@ -56,16 +56,15 @@ static int write_whole(int fd, const char *p, size_t n)
 }
 
 int archive_put_file(int dirfd, const char *name, const void *p, size_t n,
-                     const struct file_attr *a, bool exact, struct err *e)
+                     const struct file_attr *a, struct err *e)
 {
-    bool chown = a->uid != (uid_t)-1 || a->gid != (gid_t)-1, plain = exact && !chown;
+    bool chown = a->uid != (uid_t)-1 || a->gid != (gid_t)-1;
     mode_t mode = a->mode & 0777;
-    int fd = openat(dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
-                    plain ? mode : 0600);
+    int fd = openat(dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return err_sys(e, errno, "cannot create %s", name);
     if (write_whole(fd, p, n) || (chown && fchown(fd, a->uid, a->gid)) ||
-        (!plain && fchmod(fd, mode))) {
+        ((chown || mode != 0600) && fchmod(fd, mode))) {
         err_sys(e, errno, "cannot write %s", name);
         close(fd);
         return -1;
@@ -73,12 +72,13 @@ int archive_put_file(int dirfd, const char *name, const void *p, size_t n,
     return fd;
 }
 
-int archive_make_dir(int dirfd, const char *name, bool exact, struct err *e)
+int archive_make_dir(int dirfd, const char *name, struct err *e)
 {
-    if (mkdirat(dirfd, name, exact ? 0755 : 0700) && errno != EEXIST)
+    bool made = mkdirat(dirfd, name, 0700) == 0;
+    if (!made && errno != EEXIST)
         return err_sys(e, errno, "cannot make the folder %s", name);
     int fd = file_open_dir_at(dirfd, name, e);
-    if (fd >= 0 && !exact && fchmod(fd, 0755)) {
+    if (fd >= 0 && made && fchmod(fd, 0755)) {
         close(fd);
         return err_sys(e, errno, "cannot make the folder %s", name);
     }
@@ -157,8 +157,7 @@ static int fill_set(int dir, const struct part parts[FILES], struct disk_batch *
                     struct disk_job *j, struct err *e)
 {
     for (size_t i = 0; i < FILES; i++) {
-        int fd = archive_put_file(dir, parts[i].name, parts[i].p, parts[i].n, parts[i].attr,
-                                  disk_modes_are_exact(b), e);
+        int fd = archive_put_file(dir, parts[i].name, parts[i].p, parts[i].n, parts[i].attr, e);
         if (fd < 0)
             return -1;
         disk_keep(b, j, fd);
@@ -171,21 +170,20 @@ int archive_write(int dest, const char *set, const struct archive_files *f,
                   struct err *e)
 {
     struct part parts[FILES];
-    bool exact = disk_modes_are_exact(b);
     list_parts(f, key, parts);
-    if (mkdirat(dest, set, exact ? 0755 : 0700)) {
+    if (mkdirat(dest, set, 0700)) {
         if (errno == EEXIST && is_there(dest, set, parts))
             return archive_keep(dest, set, b, j, e);
         if (file_remove_tree_at(dest, set, e))
             return -1;
-        if (mkdirat(dest, set, exact ? 0755 : 0700))
+        if (mkdirat(dest, set, 0700))
             return err_sys(e, errno, "cannot make a folder in archive/");
     }
     int dir = file_open_dir_at(dest, set, e);
     if (dir < 0)
         return -1;
     int rc = fill_set(dir, parts, b, j, e);
-    if (rc == 0 && !exact && fchmod(dir, 0755))
+    if (rc == 0 && fchmod(dir, 0755))
         rc = err_sys(e, errno, "cannot open a folder of archive/ to others");
     disk_keep(b, j, dir);
     return rc;

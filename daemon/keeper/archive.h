@@ -40,10 +40,10 @@ int archive_prune(const struct statedir *s, int dest, const char *name, uint32_t
                   int64_t now_ms, struct err *e);
 
 /* A new file for a folder that nobody looks at yet, so without a temporary name; not yet durable.
- * exact: the umask is 0. fd or -1 */
+ * fd or -1 */
 int archive_put_file(int dirfd, const char *name, const void *p, size_t n,
-                     const struct file_attr *a, bool exact, struct err *e);
-/* A folder of mode 0755, new or not, not yet durable. fd or -1 */
-int archive_make_dir(int dirfd, const char *name, bool exact, struct err *e);
+                     const struct file_attr *a, struct err *e);
+/* A folder, of mode 0755 if it is new; not yet durable. fd or -1 */
+int archive_make_dir(int dirfd, const char *name, struct err *e);
 
 #endif

@@ -8,11 +8,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -32,7 +30,6 @@ struct disk_batch {
     struct mark *marks;
     size_t n, room;
     bool each; /* the marks are waited for one by one, else syncfs */
-    bool exact_modes;
 };
 
 struct disk {
@@ -49,11 +46,6 @@ struct disk {
 };
 
 /* ---- one batch ---- */
-
-bool disk_modes_are_exact(const struct disk_batch *b)
-{
-    return b->exact_modes;
-}
 
 static void add_mark(struct disk_batch *b, struct disk_job *j, int fd, bool close_it)
 {
@@ -242,10 +234,6 @@ static void *work(void *arg)
 {
     struct disk *d = arg;
     struct list batch;
-    /* A umask of our own, where we may have one: 0, so that every mode is right from the first. */
-    bool own = unshare(CLONE_FS) == 0;
-    if (own)
-        umask(0);
     list_init(&batch);
     pthread_mutex_lock(&d->lock);
     for (;;) {
@@ -255,7 +243,7 @@ static void *work(void *arg)
             break;
         move(&d->waiting, &batch, BATCH_MAX);
         pthread_mutex_unlock(&d->lock);
-        struct disk_batch b = {.dir = d->dir, .exact_modes = own};
+        struct disk_batch b = {.dir = d->dir};
         run(&b, &batch, DISK_SMALL);
         pthread_mutex_lock(&d->lock);
         move(&batch, &d->ended, SIZE_MAX);

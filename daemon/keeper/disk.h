@@ -62,7 +62,5 @@ void disk_keep(struct disk_batch *b, struct disk_job *j, int fd);
 /* A folder; fd stays the caller's and must stay open until the job has ended. j NULL: jobs share
  * it. */
 void disk_touch(struct disk_batch *b, struct disk_job *j, int fd);
-/* Modes come out as they are asked for: the umask is 0. */
-bool disk_modes_are_exact(const struct disk_batch *b);
 
 #endif

@@ -90,8 +90,7 @@ static int put_readme(struct install *i, struct disk_batch *b, struct disk_job *
     if (linkat(i->dir->root, SHARED_README, i->live, README, 0) == 0)
         return 0;
     i->readme = errno == EMLINK ? README_IS_FULL : README_IS_NEW;
-    int fd = archive_put_file(i->live, README, readme, sizeof(readme) - 1, &archive_open_to_all,
-                              disk_modes_are_exact(b), e);
+    int fd = archive_put_file(i->live, README, readme, sizeof(readme) - 1, &archive_open_to_all, e);
     if (fd < 0)
         return -1;
     disk_keep(b, j, fd);
@@ -122,14 +121,16 @@ static int fill_live(struct install *i, const char *target, struct err *e)
 static int make_live(struct install *i, struct disk_batch *b, struct disk_job *j, struct err *e)
 {
     CLEANUP_FREE char *tmp = xasprintf(STATEDIR_NEW "%s", i->name);
-    bool exact = disk_modes_are_exact(b);
     i->fresh = true;
-    if (mkdirat(i->dir->live, tmp, 0700) && errno == EEXIST &&
-        file_remove_tree_at(i->dir->live, tmp, e))
-        return -1;
-    i->live = archive_make_dir(i->dir->live, tmp, exact, e);
+    if (mkdirat(i->dir->live, tmp, 0700) &&
+        (errno != EEXIST || file_remove_tree_at(i->dir->live, tmp, e) ||
+         mkdirat(i->dir->live, tmp, 0700)))
+        return err_sys(e, errno, "cannot make a folder in live/");
+    i->live = file_open_dir_at(i->dir->live, tmp, e);
     if (i->live < 0 || fill_live(i, i->target, e) || put_readme(i, b, j, e))
         return -1;
+    if (fchmod(i->live, 0755))
+        return err_sys(e, errno, "cannot open a folder of live/ to others");
     disk_touch(b, j, i->live);
     return 0;
 }
@@ -199,7 +200,7 @@ int install_write(struct install *i, struct disk_batch *b, struct disk_job *j, s
         return err_set(e, ERR_CONFIG, "\"%s\" cannot be the name of a folder", i->name);
     CLEANUP_FREE char *swap = xasprintf(SWAP "%s", i->name);
     i->target = xasprintf("../../archive/%s/%s", i->name, i->set);
-    i->dest = archive_make_dir(s->archive, i->name, disk_modes_are_exact(b), e);
+    i->dest = archive_make_dir(s->archive, i->name, e);
     if (i->dest < 0)
         return -1;
     disk_touch(b, j, i->dest);

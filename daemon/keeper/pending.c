@@ -230,10 +230,9 @@ int pending_write(const struct statedir *s, const char *name, const struct buf *
     CLEANUP_FREE char *file = file_name(name);
     if (!statedir_name_ok(name))
         return err_set(e, ERR_CONFIG, "\"%s\" cannot be the name of a folder", name);
-    bool exact = disk_modes_are_exact(b);
-    int fd = archive_put_file(s->pending, file, text->data, text->len, &secret, exact, e);
+    int fd = archive_put_file(s->pending, file, text->data, text->len, &secret, e);
     if (fd < 0 && e->sys == EEXIST && unlinkat(s->pending, file, 0) == 0)
-        fd = archive_put_file(s->pending, file, text->data, text->len, &secret, exact, e);
+        fd = archive_put_file(s->pending, file, text->data, text->len, &secret, e);
     if (fd < 0)
         return err_prefix(e, "pending/");
     err_clear(e);
