@@ -32,6 +32,10 @@ struct http {
     char *user_agent;
 };
 
+/* Requests under way at once over an HTTP/2 connection; the rest wait here. It keeps a server busy,
+ * and no server under siege (CAs have limits of their own; Pebble can lock up under hundreds). */
+#define STREAMS_MAX 64
+
 struct http_site {
     struct list node;
     struct http *http; /* NULL: freed before us */
@@ -295,6 +299,7 @@ struct http_site *http_site_new(struct http *h, const struct http_site_spec *spe
     curl_multi_setopt(multi_handle(s->multi), CURLMOPT_PIPELINING, (long)CURLPIPE_MULTIPLEX);
     curl_multi_setopt(multi_handle(s->multi), CURLMOPT_MAX_HOST_CONNECTIONS, (long)connections);
     curl_multi_setopt(multi_handle(s->multi), CURLMOPT_MAXCONNECTS, (long)connections * 2);
+    curl_multi_setopt(multi_handle(s->multi), CURLMOPT_MAX_CONCURRENT_STREAMS, (long)STREAMS_MAX);
     list_init(&s->calls);
     list_append(&h->sites, &s->node);
     return s;
