@@ -40,11 +40,12 @@ static const char *skip_text(const char *p, const char *end)
 }
 
 /* The bounds, checked before cJSON allocates anything. */
-static int scan(const char *text, size_t n, struct err *e)
+static int scan(const char *text, size_t n, size_t max, struct err *e)
 {
-    unsigned depth = 0, values = 1;
-    if (n > JSON_MAX)
-        return err_set(e, ERR_PEER, "JSON of %zu bytes is over the limit of %u", n, JSON_MAX);
+    const size_t max_values = max / JSON_BYTES_A_VALUE;
+    size_t depth = 0, values = 1;
+    if (n > max)
+        return err_set(e, ERR_PEER, "JSON of %zu bytes is over the limit of %zu", n, max);
     if (memchr(text, '\0', n))
         return err_set(e, ERR_PEER, "JSON with a NUL byte in it");
     for (const char *p = text, *end = text + n; p < end; p++) {
@@ -58,8 +59,8 @@ static int scan(const char *text, size_t n, struct err *e)
                 return err_set(e, ERR_PEER, "JSON nested deeper than %d", JSON_MAX_DEPTH);
         } else if (*p == ']' || *p == '}') {
             depth -= depth > 0;
-        } else if (*p == ',' && ++values > JSON_MAX_VALUES) {
-            return err_set(e, ERR_PEER, "JSON with more than %u values", JSON_MAX_VALUES);
+        } else if (*p == ',' && ++values > max_values) {
+            return err_set(e, ERR_PEER, "JSON with more than %zu values", max_values);
         }
     }
     return 0;
@@ -67,11 +68,16 @@ static int scan(const char *text, size_t n, struct err *e)
 
 struct json *json_parse(const char *text, size_t n, struct err *e)
 {
+    return json_parse_upto(text, n, JSON_MAX, e);
+}
+
+struct json *json_parse_upto(const char *text, size_t n, size_t max, struct err *e)
+{
     if (n == 0) {
         err_set(e, ERR_PEER, "no JSON but an empty text");
         return NULL;
     }
-    if (scan(text, n, e))
+    if (scan(text, n, max, e))
         return NULL;
     CLEANUP_FREE char *copy = malloc(n + 1);
     if (!copy) {

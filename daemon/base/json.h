@@ -12,13 +12,17 @@
 
 struct json; /* a value: object, array, text, number, bool, null */
 
-#define JSON_MAX (4u << 20)     /* bytes of a text to parse */
-#define JSON_MAX_DEPTH 32       /* of nested arrays and objects */
-#define JSON_MAX_VALUES 400000u /* in one text; each costs 64 bytes and more */
+#define JSON_MAX (4u << 20)   /* bytes of a text to parse */
+#define JSON_MAX_DEPTH 32     /* of nested arrays and objects */
+#define JSON_BYTES_A_VALUE 10 /* on the average; each costs 64 bytes of memory and more */
+#define JSON_MAX_VALUES (JSON_MAX / JSON_BYTES_A_VALUE)
 
 /* text need not be terminated. Trailing garbage, a NUL (also as \u0000) and what goes over the
  * bounds are ERR_PEER. Of members with the same name json_get() finds the first. */
 struct json *json_parse(const char *text, size_t n, struct err *e);
+/* The same with other bounds: max bytes, a value for each JSON_BYTES_A_VALUE of them. For what
+ * comes from our own daemon, whose status grows with the inventory. */
+struct json *json_parse_upto(const char *text, size_t n, size_t max, struct err *e);
 void json_free(struct json *j); /* only of roots: parsed, or made by json_object()/json_array() */
 char *json_print(const struct json *j, bool pretty); /* the caller frees */
 

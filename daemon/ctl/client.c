@@ -87,7 +87,8 @@ static bool take_lines(struct buf *in, const struct client_handler *h, struct js
         if (!end)
             break;
         struct err e = ERR_INIT;
-        struct json *line = json_parse(in->data + used, (size_t)(end - in->data) - used, &e);
+        struct json *line =
+            json_parse_upto(in->data + used, (size_t)(end - in->data) - used, REPLY_MAX, &e);
         used = (size_t)(end - in->data) + 1;
         done = !line || json_bool(line, "done", false);
         if (done) {

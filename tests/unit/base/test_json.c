@@ -200,6 +200,14 @@ static void size_and_values_are_bounded(void **state)
         memcpy(text + 1 + 2 * i, "1,", 2);
     memcpy(text + 1 + 2 * (size_t)JSON_MAX_VALUES, "1]", 2);
     assert_null(json_parse(text, 3 + 2 * (size_t)JSON_MAX_VALUES, NULL));
+    j = json_parse_upto(text, 3 + 2 * (size_t)JSON_MAX_VALUES, 2 * (size_t)JSON_MAX, NULL);
+    assert_int_equal(json_len(j), JSON_MAX_VALUES + 1);
+    json_free(j);
+    assert_null(json_parse_upto("[1,2,3]", 7, 6, NULL));
+    assert_null(json_parse_upto("[1,2,3]", 7, 39, NULL));
+    j = json_parse_upto("[1,2,3]", 7, 40, NULL);
+    assert_int_equal(json_len(j), 3);
+    json_free(j);
 }
 
 static void of_doubles_the_first_counts(void **state)
