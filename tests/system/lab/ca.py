@@ -37,7 +37,8 @@ class Pebble:
             settings["certificateValidityPeriod"] = validity
         settings.update(config)
         (self.dir / "config.json").write_text(json.dumps({"pebble": settings}))
-        full = dict(os.environ, PEBBLE_VA_NOSLEEP="1", PEBBLE_WFE_NONCEREJECT=str(nonce_reject),
+        # Pebble's store can lock up for good when handlers really run side by side.
+        full = dict(os.environ, GOMAXPROCS="1", PEBBLE_VA_NOSLEEP="1", PEBBLE_WFE_NONCEREJECT=str(nonce_reject),
                     PEBBLE_AUTHZREUSE=str(authz_reuse), **(env or {}))
         argv = [program, "-config", self.dir / "config.json", "-dnsserver", f"{resolver}:53"]
         if strict:
