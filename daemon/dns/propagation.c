@@ -21,6 +21,7 @@
 #define WORTH_TELLING_MS 2000
 #define FIRST_WAIT_MS 200
 #define WAIT_MAX_MS 5000
+#define QUICK_WAITS 8u          /* the first seconds, in which most secondaries catch up */
 #define RESOLVERS_FIRST_MS 1000 /* a resolver that looks too early remembers the absence */
 #define RESOLVERS_MAX_MS 30000
 #define PIECES_MAX 6u
@@ -251,7 +252,8 @@ static int64_t next_wait(struct propagation *p)
         return wait > RESOLVERS_MAX_MS ? RESOLVERS_MAX_MS : wait;
     }
     for (unsigned i = 0; i < p->waits && wait < WAIT_MAX_MS; i++)
-        wait += wait / 2;
+        if (wait < CONFIRM_MS || i >= QUICK_WAITS)
+            wait += wait / 2;
     if (wait < p->typical_ms / 10)
         wait = p->typical_ms / 10;
     return wait > WAIT_MAX_MS ? WAIT_MAX_MS : wait;

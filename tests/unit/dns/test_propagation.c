@@ -159,7 +159,7 @@ static void test_lagging_secondary(void **state)
     told(f, 0, "ns2.example.org (192.0.2.2) lacks 2 of 2 values");
     told(f, 1,
          "2 of 2 name server addresses have all values; "
-         "ns2.example.org (192.0.2.2) was last, after 6 s");
+         "ns2.example.org (192.0.2.2) was last, after 5 s");
     assert_int_equal(f->told, 2);
     assert_in_range(f->ended - f->started, 5500, 9500);
     assert_true(fake_queries(f->dns) <= 14);
