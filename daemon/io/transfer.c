@@ -12,9 +12,6 @@
 #include <unistd.h>
 
 #define URL_MAX 4096
-/* libcurl's own sizes are 16 and 64 KiB for every transfer, allocated and wiped each time. */
-#define READ_SIZE 4096
-#define WRITE_SIZE 16384 /* the least that it takes */
 
 /* --- the request --- */
 
@@ -373,8 +370,9 @@ void transfer_setup(struct transfer *t, CURL *easy, const char *ca_pem, const ch
     t->fields_done = t->bad_fields = t->too_large = t->refused_address = false;
     t->error[0] = '\0';
 
-    curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)READ_SIZE);
-    curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, (long)WRITE_SIZE);
+    /* No CURLOPT_BUFFERSIZE: less than its default makes libcurl 7.88 write over its heap (HTTP/2).
+     */
+    curl_easy_reset(easy);
     curl_easy_setopt(easy, CURLOPT_URL, t->url);
     curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, t->allow_http ? "http,https" : "https");
