@@ -72,7 +72,7 @@ def test_engine_opens_no_key_file():
         world = World(lab, {})
         trace = lab.dir / "trace"
         daemon = world.daemon("  - www.example.test",
-                              wrap=["strace", "-ff", "-q", "-e", "trace=execve,execveat,open,openat,openat2", "-o", trace])
+                              wrap=["strace", "-ff", "-q", "-s", "300", "-e", "trace=execve,execveat,open,openat,openat2", "-o", trace])
         daemon.wait_state("ok", seconds=120)
         began = re.compile(r'exec(ve\("[^"]*|veat\(.*)renewd-engine".* = 0')
         engines = [f for f in lab.dir.glob("trace.*") if began.search(f.read_text())]

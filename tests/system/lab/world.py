@@ -14,7 +14,7 @@ from .names import Key, Knot, Unbound, Zone
 
 
 class World:
-    def __init__(self, lab, pebble=None, refresh=3600, notify=True, ns=None, lines=(), second=True):
+    def __init__(self, lab, pebble=None, refresh=3600, notify=True, ns=None, lines=(), second=True, stubs=None):
         self.lab = lab
         self.key, self.key2 = Key("one."), Key("two.", "hmac-sha512")
         self.registry = Knot(lab, "registry", lab.address(1))
@@ -24,7 +24,7 @@ class World:
         self.ns = ns or [(f"ns{i}.example.test", k.address) for i, k in enumerate(self.servers, 1)]
         self._registry(lines)
         self._zones(refresh, notify, lines)
-        self.resolver = Unbound(lab, "resolver", lab.address(4), {"test": [self.registry.address]})
+        self.resolver = Unbound(lab, "resolver", lab.address(4), {"test": [self.registry.address], **(stubs or {})})
         self.ca = Pebble(lab, self.resolver.address, **pebble) if pebble is not None else None
 
     def _registry(self, lines):
