@@ -88,8 +88,9 @@ static void make_temporary_name(const char *base, char out[NAME_MAX + 1])
     snprintf(out, NAME_MAX + 1, ".%.*s.%s" SUFFIX, room, base, chars);
 }
 
-static int write_whole(int fd, const char *p, size_t n)
+int file_write_whole(int fd, const void *data, size_t n)
 {
+    const char *p = data;
     while (n > 0) {
         ssize_t done = write(fd, p, n);
         if (done < 0 && errno == EINTR)
@@ -109,7 +110,7 @@ static int fill_file(int fd, const void *p, size_t n, const struct file_attr *a)
     bool chown = a->uid != (uid_t)-1 || a->gid != (gid_t)-1;
     if (chown && fchown(fd, a->uid, a->gid))
         return -1;
-    if (fchmod(fd, a->mode & 07777) || write_whole(fd, p, n) || fsync(fd))
+    if (fchmod(fd, a->mode & 07777) || file_write_whole(fd, p, n) || fsync(fd))
         return -1;
     return 0;
 }

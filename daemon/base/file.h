@@ -13,6 +13,9 @@
 int file_read_at(int dirfd, const char *path, bool follow, struct buf *out, struct stat *ret_st,
                  struct err *e);
 
+/* All n bytes, however many write(2) takes at once; -1 and errno on failure. */
+int file_write_whole(int fd, const void *data, size_t n);
+
 struct file_attr {
     mode_t mode;
     uid_t uid; /* (uid_t)-1: leave */

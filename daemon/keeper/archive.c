@@ -41,20 +41,6 @@ void archive_set_name(const struct cert_info *leaf, char out[64])
 
 /* ---- writing ---- */
 
-static int write_whole(int fd, const char *p, size_t n)
-{
-    while (n > 0) {
-        ssize_t done = write(fd, p, n);
-        if (done < 0 && errno == EINTR)
-            continue;
-        if (done < 0)
-            return -1;
-        p += done;
-        n -= (size_t)done;
-    }
-    return 0;
-}
-
 int archive_put_file(int dirfd, const char *name, const void *p, size_t n,
                      const struct file_attr *a, struct err *e)
 {
@@ -63,7 +49,7 @@ int archive_put_file(int dirfd, const char *name, const void *p, size_t n,
     int fd = openat(dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return err_sys(e, errno, "cannot create %s", name);
-    if (write_whole(fd, p, n) || (chown && fchown(fd, a->uid, a->gid)) ||
+    if (file_write_whole(fd, p, n) || (chown && fchown(fd, a->uid, a->gid)) ||
         ((chown || mode != 0600) && fchmod(fd, mode))) {
         err_sys(e, errno, "cannot write %s", name);
         close(fd);

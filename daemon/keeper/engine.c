@@ -10,6 +10,7 @@
  * changes nothing. The snapshot that was accepted last is what a restarted engine gets.
  */
 #include "keeper/engine.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "conf/codec.h"
@@ -134,20 +135,6 @@ bool engine_ping(struct engine *g)
     return true;
 }
 
-static int write_whole(int fd, const char *p, size_t n)
-{
-    while (n > 0) {
-        ssize_t done = write(fd, p, n);
-        if (done < 0 && errno == EINTR)
-            continue;
-        if (done < 0)
-            return -1;
-        p += done;
-        n -= (size_t)done;
-    }
-    return 0;
-}
-
 /* The snapshot without secrets in memory that nobody can change any more. fd or -1 */
 static int seal(const struct conf *c, size_t *ret_size, struct err *e)
 {
@@ -156,7 +143,7 @@ static int seal(const struct conf *c, size_t *ret_size, struct err *e)
     if (conf_encode(c, &b))
         return err_set(e, ERR_CONFIG, "the configuration is larger than %u MiB", CONF_MAX >> 20);
     int fd = memfd_create("renewd-configuration", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (fd < 0 || write_whole(fd, b.data, b.len) ||
+    if (fd < 0 || file_write_whole(fd, b.data, b.len) ||
         fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL)) {
         err_sys(e, errno, "cannot hand the configuration to the engine");
         if (fd >= 0)

@@ -11,6 +11,7 @@
  */
 #include "loop/child.h"
 
+#include "base/file.h"
 #include "base/str.h"
 
 #include <errno.h>
@@ -242,15 +243,10 @@ static int open_input(const struct child_spec *s, struct err *e)
     fd = memfd_create("stdin", MFD_CLOEXEC);
     if (fd < 0)
         return err_sys(e, errno, "cannot make a file in memory");
-    for (size_t at = 0; at < s->input_len;) {
-        ssize_t n = write(fd, (const char *)s->input + at, s->input_len - at);
-
-        if (n < 0) {
-            err_sys(e, errno, "cannot write the input of %s", s->argv[0]);
-            close(fd);
-            return -1;
-        }
-        at += (size_t)n;
+    if (file_write_whole(fd, s->input, s->input_len) < 0) {
+        err_sys(e, errno, "cannot write the input of %s", s->argv[0]);
+        close(fd);
+        return -1;
     }
     lseek(fd, 0, SEEK_SET);
     return fd;
