@@ -80,6 +80,18 @@ const struct conf_dns_zone *conf_dns_for(const struct conf *c, const char *name)
     return &c->dns_zones[0];
 }
 
+const char *conf_challenge_name(enum conf_challenge c)
+{
+    static const char *const names[CONF_CHALLENGE_TYPES] = {
+        [CONF_DNS_01] = "dns-01",
+        [CONF_HTTP_01] = "http-01",
+        [CONF_TLS_ALPN_01] = "tls-alpn-01",
+        [CONF_DNS_ACCOUNT_01] = "dns-account-01",
+        [CONF_DNS_PERSIST_01] = "dns-persist-01",
+    };
+    return (unsigned)c < CONF_CHALLENGE_TYPES ? names[c] : "?";
+}
+
 const char *conf_key_name(enum conf_key k)
 {
     return (size_t)k < ARRAY_LEN(key_names) ? key_names[k] : "unknown";

@@ -44,8 +44,24 @@ struct conf_secret {
     struct secret *value;  /* NULL in the engine's copy */
 };
 
+/* Published or granted: at most n in any per_ms, refilled evenly. n 0: no limit is known. */
+struct conf_limit {
+    uint32_t n;
+    int64_t per_ms;
+};
+
+enum conf_account_key {
+    CONF_ACCOUNT_ES256,
+    CONF_ACCOUNT_ES384,
+    CONF_ACCOUNT_RS256_2048,
+    CONF_ACCOUNT_RS256_3072,
+    CONF_ACCOUNT_RS256_4096,
+    CONF_ACCOUNT_ED25519
+};
+
 struct conf_ca {
     char *name;
+    char *preset;    /* "letsencrypt"; "" = none */
     char *directory; /* https URL */
     char *ca_file;   /* "" = the system's roots */
     char *ca_pem;    /* contents of ca_file, for the engine; "" if none */
@@ -54,10 +70,20 @@ struct conf_ca {
     char *account;         /* "main" */
     char *profile;         /* "" = the CA's default */
     char *preferred_chain; /* "" */
+    char *eab_kid;         /* "" = none */
+    struct conf_secret eab_hmac_key;
+    bool eab_by_email; /* the CA gives credentials out for an address (ZeroSSL), and none are
+                          written */
+    enum conf_account_key account_key;
+    bool no_ocsp; /* a preset that is known to have none: must-staple is refused */
     int64_t timeout_ms;
     uint32_t max_orders;
-    char *staging;           /* "" or a CA's name */
-    struct conf_where where; /* line 0: a preset that no file writes */
+    struct conf_limit orders_limit;     /* new orders of the account */
+    struct conf_limit same_names_limit; /* certificates of exactly the same names */
+    struct conf_limit domain_limit;     /* certificates of one registered domain */
+    struct conf_limit failures_limit;   /* failed authorizations of one name */
+    char *staging;                      /* "" or a CA's name */
+    struct conf_where where;            /* line 0: a preset that no file writes */
 };
 
 enum conf_check { CONF_CHECK_REQUIRE, CONF_CHECK_WARN, CONF_CHECK_NONE };
@@ -95,7 +121,16 @@ struct conf_provider {
 };
 
 enum conf_step_kind { CONF_STEP_RUN, CONF_STEP_RELOAD, CONF_STEP_FILE, CONF_STEP_VERIFY };
-enum conf_content { CONF_PRIVKEY = 1, CONF_CERT, CONF_CHAIN, CONF_FULLCHAIN, CONF_PKCS12 };
+enum conf_content {
+    CONF_PRIVKEY = 1,
+    CONF_CERT,
+    CONF_CHAIN,
+    CONF_FULLCHAIN,
+    CONF_PKCS12,
+    CONF_PKCS12_LEGACY, /* for readers from before 2015 or so */
+    CONF_PRIVKEY_DER,
+    CONF_CERT_DER
+};
 
 struct conf_step {
     enum conf_step_kind kind;
@@ -112,10 +147,11 @@ struct conf_step {
     size_t n_content;
     char *owner, *group; /* "" = the daemon's */
     mode_t mode;
+    struct conf_secret password; /* of PKCS12 */
     /* verify */
     struct conf_strs connect; /* HOST:PORT */
     char *sni;                /* "" = the certificate's first name that is no wildcard */
-    char *starttls;           /* "" */
+    char *starttls;           /* "" smtp imap pop3 ldap postgres */
     struct conf_where where;
 };
 
@@ -127,9 +163,42 @@ struct conf_deployment {
     struct conf_where where;
 };
 
+/* How control of a name is proved; each a bit of a conf_challenges' possible answers. */
+enum conf_challenge {
+    CONF_DNS_01,
+    CONF_HTTP_01,
+    CONF_TLS_ALPN_01,
+    CONF_DNS_ACCOUNT_01,
+    CONF_DNS_PERSIST_01,
+    CONF_CHALLENGE_TYPES
+};
+/* In order of preference; at least one. */
+struct conf_challenges {
+    enum conf_challenge v[CONF_CHALLENGE_TYPES];
+    size_t n;
+};
+
 struct conf_name {
-    char *name;     /* normalised; may begin with "*." */
+    char *name;     /* normalised, A-labels; may begin with "*."; or an IP address (RFC 5952) */
+    char *unicode;  /* as people write it, U-labels; the same as name when that is ASCII */
     char *provider; /* "" = the certificate's, else by zones */
+    bool ip;
+    struct conf_challenges challenges; /* those of the certificate that fit, or the name's own */
+};
+
+/* How http-01's answers reach port 80. */
+struct conf_http01 {
+    enum { CONF_HTTP01_LISTEN, CONF_HTTP01_WEBROOT, CONF_HTTP01_RUN } kind;
+    struct conf_strs listen; /* ADDR:PORT; default "0.0.0.0:80", "[::]:80" */
+    char *webroot;           /* absolute; files go to its .well-known/acme-challenge/ */
+    struct conf_strs argv;
+};
+
+/* dns-persist-01: the record outlives orders; see renewd.yaml(5). */
+struct conf_persist {
+    bool write;      /* through the provider; false: the operator does, we tell what */
+    bool wildcard;   /* policy=wildcard; set where the names need it */
+    int64_t days_ms; /* persistUntil this far ahead; 0: without */
 };
 
 enum conf_key {
@@ -140,16 +209,30 @@ enum conf_key {
     CONF_KEY_RSA_4096
 };
 
+/*
+ * One key, one certificate: an entry with a list of keys becomes one of these for each, the first
+ * under the written name, the others as "NAME+KEY" with the same `base`. Their files are in
+ * live/NAME/ and live/NAME/KEY/.
+ */
 struct conf_cert {
     char *name;
+    char *base;    /* the written name */
+    char *variant; /* "" or "rsa-2048" */
     struct conf_name *names;
     size_t n_names;
     bool enabled;
     char *provider;       /* "" */
     struct conf_strs cas; /* names of conf_ca, in order of fallback; at least one */
     uint32_t fallback_after;
-    enum conf_key key;
+    struct conf_challenges challenges; /* of the certificate; names have their own copies */
+    struct conf_http01 http01;
+    struct conf_strs alpn_listen; /* tls-alpn-01; default "0.0.0.0:443", "[::]:443" */
+    struct conf_persist persist;
+    enum conf_key key; /* meaningless with csr */
     bool reuse_key;
+    char *csr;     /* path; "" = none: we make the key */
+    char *csr_pem; /* its contents, for the keeper and the engine; "" */
+    bool must_staple;
     char *profile;           /* "" = the CA entry's */
     bool profile_or_default; /* on_missing: default */
     int64_t renew_before_ms; /* 0 = not an absolute time */
@@ -196,6 +279,7 @@ const struct conf_provider *conf_find_provider(const struct conf *c, const char 
 const struct conf_dns_zone *conf_dns_for(const struct conf *c,
                                          const char *name); /* longest suffix */
 const char *conf_key_name(enum conf_key k);
+const char *conf_challenge_name(enum conf_challenge c); /* "dns-01" */
 
 /*
  * The provider for a record: the name's own, else the certificate's, else the one whose zones hold
