@@ -104,8 +104,8 @@ static struct conf_cert cert_copy(struct reader *r, const struct conf_cert *c)
     copy.name = text(r, c->name);
     copy.names = arena_copy(r->arena, c->names, c->n_names, sizeof *c->names);
     for (size_t i = 0; i < c->n_names; i++)
-        copy.names[i] =
-            (struct conf_name){text(r, c->names[i].name), text(r, c->names[i].provider)};
+        copy.names[i] = (struct conf_name){.name = text(r, c->names[i].name),
+                                           .provider = text(r, c->names[i].provider)};
     copy.provider = text(r, c->provider);
     copy.cas = strs(r, &c->cas);
     copy.profile = text(r, c->profile);

@@ -202,6 +202,6 @@ struct conf *fake_conf(const char *const *names, size_t n)
     c->certs->names = xcalloc(n, sizeof(struct conf_name));
     c->certs->n_names = n;
     for (size_t i = 0; i < n; i++)
-        c->certs->names[i] = (struct conf_name){(char *)names[i], none};
+        c->certs->names[i] = (struct conf_name){.name = (char *)names[i], .provider = none};
     return c;
 }

@@ -290,7 +290,8 @@ static void begin(struct many *m, int n, unsigned max_orders)
     acme_configure(m->runs[0].acme, m->runs[0].conf);
     for (int i = 0; i < n; i++) {
         snprintf(m->names[i], sizeof(m->names[i]), "www%d.test", i);
-        m->name[i] = (struct conf_name){m->names[i], m->runs[0].conf->cas->profile};
+        m->name[i] =
+            (struct conf_name){.name = m->names[i], .provider = m->runs[0].conf->cas->profile};
         m->certs[i] = m->runs[0].conf->certs[0];
         m->certs[i].name = m->names[i];
         m->certs[i].names = &m->name[i];

@@ -584,7 +584,8 @@ static void changed_names_are_reissued(void **state)
     world_run(w, POLICY_MINUTE);
     assert_int_equal(w->sites[0].orders, 1);
     struct conf *next = world_conf(1);
-    next->certs[0].names[1] = (struct conf_name){next->certs[0].name, next->certs[0].provider};
+    next->certs[0].names[1] =
+        (struct conf_name){.name = next->certs[0].name, .provider = next->certs[0].provider};
     next->certs[0].n_names = 2;
     w->sites[0].names_match = false;
     reconfigure(w, next);
@@ -602,7 +603,8 @@ static void names_change_while_an_order_runs(void **state)
     world_run(w, 1000); /* records are being waited for */
     assert_int_equal(status(w).state, RENEW_RENEWING);
     struct conf *next = world_conf(1);
-    next->certs[0].names[1] = (struct conf_name){next->certs[0].name, next->certs[0].provider};
+    next->certs[0].names[1] =
+        (struct conf_name){.name = next->certs[0].name, .provider = next->certs[0].provider};
     next->certs[0].n_names = 2;
     reconfigure(w, next);
     assert_true(world_all_ok(w));
