@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Base64 in its three manners. Decoders append to out, whose maximum bounds them; on -1 nothing has
- * been appended (unless out itself failed). */
+/* Base64 in its three manners, and base32. Decoders append to out, whose maximum bounds them; on -1
+ * nothing has been appended (unless out itself failed). */
 #ifndef RENEWD_DIGEST_BASE64_H
 #define RENEWD_DIGEST_BASE64_H
 
@@ -21,5 +21,8 @@ int base64_put(struct buf *out, const void *p, size_t n, size_t columns);
 int base64_decode(struct buf *out, const char *text, size_t n);
 /* What people paste: either alphabet, padding or none, white space, quotes around the whole. */
 int base64_decode_lenient(struct buf *out, const char *text, size_t n);
+
+/* RFC 4648 section 6, in lower case, without padding. */
+int base32_put(struct buf *out, const void *p, size_t n);
 
 #endif

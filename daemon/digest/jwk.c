@@ -65,6 +65,18 @@ static int put_rsa(struct buf *out, const EVP_PKEY *key)
     return buf_puts(out, "\"}");
 }
 
+/* RFC 8037 section 2. */
+static int put_okp(struct buf *out, const EVP_PKEY *key)
+{
+    uint8_t raw[32];
+    size_t n = sizeof(raw);
+    if (!EVP_PKEY_get_raw_public_key(key, raw, &n) ||
+        buf_puts(out, "{\"crv\":\"Ed25519\",\"kty\":\"OKP\",\"x\":\"") ||
+        base64url_put(out, raw, n))
+        return -1;
+    return buf_puts(out, "\"}");
+}
+
 int jwk_put(struct buf *out, const struct evp_pkey_st *key, struct err *e)
 {
     CLEANUP_BUF struct buf text;
@@ -74,8 +86,10 @@ int jwk_put(struct buf *out, const struct evp_pkey_st *key, struct err *e)
         rc = put_ec(&text, key);
     else if (EVP_PKEY_is_a(key, "RSA"))
         rc = put_rsa(&text, key);
+    else if (EVP_PKEY_is_a(key, "ED25519"))
+        rc = put_okp(&text, key);
     if (rc)
-        return err_set(e, ERR_LOCAL, "the key is none of ECDSA P-256, ECDSA P-384, RSA");
+        return err_set(e, ERR_LOCAL, "the key is none of ECDSA P-256, ECDSA P-384, RSA, Ed25519");
     return buf_put(out, buf_str(&text), text.len) ? err_set(e, ERR_LOCAL, "a JWK is too long") : 0;
 }
 

@@ -33,7 +33,7 @@ struct cert_info {
     char *subject_cn, *issuer_cn;        /* "" if there is none */
     char **dns;                          /* dNSNames, lower case, in the certificate's order */
     size_t dns_n;
-    char **ips; /* iPAddresses as text */
+    char **ips; /* iPAddresses as text, RFC 5952 */
     size_t ips_n;
     size_t other_names; /* SAN entries that are neither */
     bool is_ca;         /* basicConstraints */
@@ -41,6 +41,8 @@ struct cert_info {
     uint8_t spki[SHA256_LEN];     /* SHA-256 of the SubjectPublicKeyInfo */
     char fingerprint[SHA256_HEX]; /* SHA-256 of the DER */
     char *aki;                    /* authority key identifier, lower-case hexadecimal; "" */
+    char *ski;                    /* subject key identifier, likewise */
+    bool must_staple;             /* TLS feature status_request (RFC 7633) */
     char *cert_id;                /* RFC 9773 section 4.1; "" without an authority key identifier */
     struct cert_private *priv;
 };
@@ -70,12 +72,29 @@ int cert_chain_split(const struct cert_chain *c, struct buf *leaf, struct buf *r
 /* DER; valid as long as the chain. */
 const void *cert_der(const struct cert_info *c, size_t *ret_n);
 
-/* The names of the certificate are exactly these (either order, lower case; no IP address, no
- * other). */
+/* The names of the certificate are exactly these: DNS names (lower case) and addresses (as
+ * ip_normalise() writes them) in either order; none of another kind. */
 bool cert_has_names(const struct cert_info *c, const char *const *names, size_t n);
+
+/*
+ * How well a chain answers `preferred_chain`. text: an issuer's common name (ASCII case does not
+ * matter), or in hexadecimal (colons, spaces and either case allowed) a root's subject key
+ * identifier or SHA-256 fingerprint. A root's fingerprint is found only where the CA sends the
+ * root; its key identifier always. The topmost issuer is that of the last certificate.
+ */
+enum chain_match {
+    CHAIN_MATCH_NONE = 0,
+    CHAIN_MATCH_WITHIN, /* an issuer on the way, for instance of a longer, cross-signed chain */
+    CHAIN_MATCH_TOP,    /* the topmost issuer: to be taken before the others */
+};
+enum chain_match cert_chain_match(const struct cert_chain *c, const char *text);
+/* "CN (key identifier HEX)" of the topmost issuer, for messages; the caller frees. */
+char *cert_chain_top(const struct cert_chain *c);
 
 /* Fingerprint of the first certificate of a text, without reading more of it. */
 int cert_pem_fingerprint(const char *pem, size_t n, char out[SHA256_HEX], struct err *e);
+/* DER of the first certificate of a text, appended. */
+int cert_pem_to_der(const char *pem, size_t n, struct buf *out, struct err *e);
 
 /* RFC 9773 section 4.1 from the key identifier's octets and the serial INTEGER's content octets. */
 char *ari_cert_id(const void *aki, size_t aki_n, const void *serial, size_t serial_n);

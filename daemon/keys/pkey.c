@@ -20,7 +20,7 @@
 
 static const struct type {
     const char *name, *group, *jws;
-    int bits;     /* of an RSA modulus */
+    int bits;     /* of an RSA modulus, 0: none */
     size_t width; /* octets of an ECDSA coordinate */
     enum hash_alg hash;
 } types[KEY_TYPES] = {
@@ -29,6 +29,7 @@ static const struct type {
     [KEY_RSA_2048] = {"rsa-2048", NULL, "RS256", 2048, 0, HASH_SHA256},
     [KEY_RSA_3072] = {"rsa-3072", NULL, "RS256", 3072, 0, HASH_SHA256},
     [KEY_RSA_4096] = {"rsa-4096", NULL, "RS256", 4096, 0, HASH_SHA256},
+    [KEY_ED25519] = {"ed25519", NULL, "EdDSA", 0, 0, HASH_SHA512},
 };
 
 struct pkey {
@@ -45,6 +46,16 @@ struct pkey {
 const char *key_type_name(enum key_type t)
 {
     return (unsigned)t < KEY_TYPES ? types[t].name : "unknown";
+}
+
+bool key_type_for_certificate(enum key_type t)
+{
+    return (unsigned)t < KEY_ED25519;
+}
+
+const char *key_type_jws_alg(enum key_type t)
+{
+    return types[t].jws;
 }
 
 bool key_type_parse(const char *text, enum key_type *ret)
@@ -100,6 +111,10 @@ void pkey_wiping_allocator_install(void)
 static bool find_type(const EVP_PKEY *evp, enum key_type *ret)
 {
     char group[32] = "";
+    if (EVP_PKEY_is_a(evp, "ED25519")) {
+        *ret = KEY_ED25519;
+        return true;
+    }
     if (EVP_PKEY_is_a(evp, "EC"))
         EVP_PKEY_get_group_name(evp, group, sizeof(group), NULL);
     else if (!EVP_PKEY_is_a(evp, "RSA"))
@@ -192,7 +207,7 @@ static struct pkey *wrap(EVP_PKEY *evp, struct err *e)
     if (!find_type(evp, &k->type)) {
         err_set(e, ERR_LOCAL,
                 "a private key is of none of the types ecdsa-p256, ecdsa-p384, "
-                "rsa-2048, rsa-3072, rsa-4096");
+                "rsa-2048, rsa-3072, rsa-4096, ed25519: make one of these");
         pkey_free(k);
         return NULL;
     }
@@ -208,7 +223,9 @@ static struct pkey *wrap(EVP_PKEY *evp, struct err *e)
 struct pkey *pkey_generate(enum key_type t, struct err *e)
 {
     const struct type *type = &types[t];
-    EVP_PKEY *evp = type->group ? EVP_EC_gen(type->group) : EVP_RSA_gen((unsigned)type->bits);
+    EVP_PKEY *evp = type->group  ? EVP_EC_gen(type->group)
+                    : type->bits ? EVP_RSA_gen((unsigned)type->bits)
+                                 : EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
     if (!evp) {
         crypto_err(e, ERR_LOCAL, "cannot generate a key");
         return NULL;
@@ -263,42 +280,51 @@ struct pkey *pkey_from_pem(const char *pem, size_t n, struct err *e)
 }
 
 /* PKCS#8 around SEC 1, RFC 5915. -1: it is of another form. */
-static int put_ec_private(const struct pkey *k, struct buf *out)
+static int put_ec_private(const struct pkey *k, struct buf *der)
 {
     uint8_t point[POINT_MAX], number[POINT_MAX / 2];
     size_t n = get_point(k->evp, k->type, point), width = types[k->type].width;
     BIGNUM *private = NULL;
-    CLEANUP_BUF struct buf der;
-    buf_init_secret(&der, PKEY_PEM_MAX);
     if (n == 0 || !EVP_PKEY_get_bn_param(k->evp, OSSL_PKEY_PARAM_PRIV_KEY, &private))
         return -1;
     bool fits = BN_bn2binpad(private, number, (int)width) == (int)width;
     const struct ec_form *form = &ec_forms[k->type];
-    buf_put(&der, form->private, form->private_n);
-    buf_put(&der, number, width);
-    buf_put(&der, form->middle, sizeof(form->middle));
-    buf_putc(&der, 0);
-    buf_put(&der, point, n);
+    if (fits) {
+        buf_put(der, form->private, form->private_n);
+        buf_put(der, number, width);
+        buf_put(der, form->middle, sizeof(form->middle));
+        buf_putc(der, 0);
+        buf_put(der, point, n);
+    }
     BN_clear_free(private);
     secret_wipe(number, sizeof(number));
-    return fits ? pem_put(out, "PRIVATE KEY", der.data, der.len) : -1;
+    return fits ? 0 : -1;
 }
 
-int pkey_to_pem(const struct pkey *k, struct buf *out, struct err *e)
+int pkey_to_der(const struct pkey *k, struct buf *out, struct err *e)
 {
     uint8_t *der = NULL;
     if (put_ec_private(k, out) == 0)
-        return 0;
-    if (buf_failed(out))
-        return err_set(e, ERR_BUG, "no room for a private key");
+        return buf_failed(out) ? err_set(e, ERR_BUG, "no room for a private key") : 0;
     PKCS8_PRIV_KEY_INFO *info = EVP_PKEY2PKCS8(k->evp);
     int n = info ? i2d_PKCS8_PRIV_KEY_INFO(info, &der) : -1;
     PKCS8_PRIV_KEY_INFO_free(info);
     if (n <= 0)
         return crypto_err(e, ERR_LOCAL, "a private key cannot be encoded");
-    int rc = pem_put(out, "PRIVATE KEY", der, (size_t)n);
+    int rc = buf_put(out, der, (size_t)n);
     OPENSSL_clear_free(der, (size_t)n);
     return rc ? err_set(e, ERR_BUG, "no room for a private key") : 0;
+}
+
+int pkey_to_pem(const struct pkey *k, struct buf *out, struct err *e)
+{
+    CLEANUP_BUF struct buf der;
+    buf_init_secret(&der, PKEY_PEM_MAX);
+    if (pkey_to_der(k, &der, e))
+        return -1;
+    if (pem_put(out, "PRIVATE KEY", der.data, der.len))
+        return err_set(e, ERR_BUG, "no room for a private key");
+    return 0;
 }
 
 void pkey_free(struct pkey *k)
@@ -354,7 +380,7 @@ const void *pkey_spki_der(const struct pkey *k, size_t *ret_n)
 
 const char *pkey_jws_alg(const struct pkey *k)
 {
-    return types[k->type].jws;
+    return key_type_jws_alg(k->type);
 }
 
 struct evp_pkey_st *pkey_evp(const struct pkey *k)
@@ -366,7 +392,7 @@ static EVP_PKEY_CTX *make_signer(const struct pkey *k)
 {
     EVP_PKEY_CTX *c = EVP_PKEY_CTX_new_from_pkey(NULL, k->evp, NULL);
     bool good = c && EVP_PKEY_sign_init(c) == 1;
-    if (types[k->type].width == 0) /* PKCS#1 v1.5 names the digest inside of the signature */
+    if (types[k->type].bits) /* PKCS#1 v1.5 names the digest inside of the signature */
         good = good && EVP_PKEY_CTX_set_rsa_padding(c, RSA_PKCS1_PADDING) == 1 &&
                EVP_PKEY_CTX_set_signature_md(c, EVP_sha256()) == 1;
     if (good)
@@ -375,10 +401,27 @@ static EVP_PKEY_CTX *make_signer(const struct pkey *k)
     return NULL;
 }
 
+/* Ed25519 signs the text, not a digest of it. */
+static int sign_pure(struct pkey *k, const void *p, size_t n, uint8_t *out, size_t *ret_n,
+                     struct err *e)
+{
+    size_t len = PKEY_SIGNATURE_MAX;
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    bool good = ctx && EVP_DigestSignInit(ctx, NULL, NULL, NULL, k->evp) == 1 &&
+                EVP_DigestSign(ctx, out, &len, p, n) == 1;
+    EVP_MD_CTX_free(ctx);
+    if (!good)
+        return crypto_err(e, ERR_LOCAL, "cannot sign");
+    *ret_n = len;
+    return 0;
+}
+
 int pkey_sign_der(struct pkey *k, const void *p, size_t n, uint8_t out[PKEY_SIGNATURE_MAX],
                   size_t *ret_n, struct err *e)
 {
     uint8_t digest[HASH_MAX];
+    if (k->type == KEY_ED25519)
+        return sign_pure(k, p, n, out, ret_n, e);
     size_t len = PKEY_SIGNATURE_MAX, digest_n = hash(types[k->type].hash, p, n, digest);
     if (!k->signer)
         k->signer = make_signer(k);

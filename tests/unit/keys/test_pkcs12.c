@@ -62,17 +62,21 @@ static void files_open_with_their_password(void **state)
     CLEANUP_BUF struct buf out;
     struct err e = ERR_INIT;
     buf_init_secret(&out, 65536);
-    assert_int_equal(pkcs12_put(k, chain, password, "example.org", &out, &e), 0);
+    struct pkcs12_want w = {.password = password, .name = "example.org"};
+    assert_int_equal(pkcs12_put(k, chain, &w, &out, &e), 0);
     assert_opens(&out, "pass", k);
     buf_reset(&out);
-    assert_int_equal(pkcs12_put(k, chain, NULL, "example.org", &out, &e), 0);
+    w = (struct pkcs12_want){.allow_empty = true, .name = "example.org"};
+    assert_int_equal(pkcs12_put(k, chain, &w, &out, &e), 0);
     assert_opens(&out, "", k);
     struct secret *nul = secret_new("pa\0ss", 5);
-    assert_int_equal(pkcs12_put(k, chain, nul, "example.org", &out, &e), -1);
+    w.password = nul;
+    assert_int_equal(pkcs12_put(k, chain, &w, &out, &e), -1);
     assert_int_equal(e.cls, ERR_CONFIG);
     struct buf small;
     buf_init_secret(&small, 100);
-    assert_int_equal(pkcs12_put(k, chain, password, "example.org", &small, &e), -1);
+    w.password = password;
+    assert_int_equal(pkcs12_put(k, chain, &w, &small, &e), -1);
     buf_free(&small);
     secret_free(nul);
     secret_free(password);
@@ -87,8 +91,9 @@ static void a_key_that_does_not_match_is_refused(void **state)
     struct cert_chain *chain = make_chain(k);
     CLEANUP_BUF struct buf out;
     struct err e = ERR_INIT;
+    const struct pkcs12_want w = {.allow_empty = true};
     buf_init_secret(&out, 65536);
-    assert_int_equal(pkcs12_put(other, chain, NULL, "x", &out, &e), -1);
+    assert_int_equal(pkcs12_put(other, chain, &w, &out, &e), -1);
     assert_int_equal(e.cls, ERR_LOCAL);
     cert_chain_free(chain);
 }

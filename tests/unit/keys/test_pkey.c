@@ -22,24 +22,31 @@
 static void names_of_types(void **state)
 {
     (void)state;
-    static const char *const names[] = {"ecdsa-p256", "ecdsa-p384", "rsa-2048", "rsa-3072",
-                                        "rsa-4096"};
+    static const char *const names[] = {"ecdsa-p256", "ecdsa-p384", "rsa-2048",
+                                        "rsa-3072",   "rsa-4096",   "ed25519"};
     for (int t = 0; t < KEY_TYPES; t++) {
         enum key_type back = KEY_TYPES;
         assert_string_equal(key_type_name((enum key_type)t), names[t]);
         assert_true(key_type_parse(names[t], &back));
         assert_int_equal(back, t);
+        assert_int_equal(key_type_for_certificate(back), t != KEY_ED25519);
     }
     enum key_type none;
     assert_false(key_type_parse("rsa", &none));
     assert_false(key_type_parse("", &none));
     assert_non_null(key_type_name(KEY_TYPES));
+    assert_false(key_type_for_certificate(KEY_TYPES));
+    assert_string_equal(key_type_jws_alg(KEY_ECDSA_P384), "ES384");
+    assert_string_equal(key_type_jws_alg(KEY_RSA_3072), "RS256");
+    assert_string_equal(key_type_jws_alg(KEY_ED25519), "EdDSA");
 }
 
 static bool verifies(const struct pkey *k, const char *text, const uint8_t *sig, size_t n)
 {
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-    const EVP_MD *md = pkey_type(k) == KEY_ECDSA_P384 ? EVP_sha384() : EVP_sha256();
+    const EVP_MD *md = pkey_type(k) == KEY_ED25519      ? NULL
+                       : pkey_type(k) == KEY_ECDSA_P384 ? EVP_sha384()
+                                                        : EVP_sha256();
     bool good = EVP_DigestVerifyInit(ctx, NULL, md, NULL, pkey_evp(k)) == 1 &&
                 EVP_DigestVerify(ctx, sig, n, (const uint8_t *)text, strlen(text)) == 1;
     EVP_MD_CTX_free(ctx);
@@ -49,7 +56,8 @@ static bool verifies(const struct pkey *k, const char *text, const uint8_t *sig,
 static void keys_come_back_from_pem(void **state)
 {
     (void)state;
-    static const enum key_type types[] = {KEY_ECDSA_P256, KEY_ECDSA_P384, KEY_RSA_2048};
+    static const enum key_type types[] = {KEY_ECDSA_P256, KEY_ECDSA_P384, KEY_RSA_2048,
+                                          KEY_ED25519};
     for (size_t i = 0; i < ARRAY_LEN(types); i++) {
         struct err e = ERR_INIT;
         CLEANUP_BUF struct buf pem, again;
@@ -80,7 +88,8 @@ static void keys_come_back_from_pem(void **state)
 /* EC keys are encoded by hand; OpenSSL is asked what it would have written. */
 static void encodings_are_those_of_openssl(void **state)
 {
-    static const enum key_type types[] = {KEY_ECDSA_P256, KEY_ECDSA_P384, KEY_RSA_2048};
+    static const enum key_type types[] = {KEY_ECDSA_P256, KEY_ECDSA_P384, KEY_RSA_2048,
+                                          KEY_ED25519};
     (void)state;
     for (size_t i = 0; i < 8 * ARRAY_LEN(types); i++) {
         struct err e = ERR_INIT;
@@ -96,6 +105,14 @@ static void encodings_are_those_of_openssl(void **state)
         int n = i2d_PKCS8_PRIV_KEY_INFO(info, &der);
         pem_put(&theirs, "PRIVATE KEY", der, (size_t)n);
         assert_string_equal(buf_str(&ours), buf_str(&theirs));
+        buf_reset(&ours);
+        assert_int_equal(pkey_to_der(k, &ours, &e), 0);
+        assert_int_equal(ours.len, n);
+        assert_memory_equal(ours.data, der, ours.len);
+        buf_free(&ours);
+        buf_init_secret(&ours, 16);
+        assert_int_equal(pkey_to_der(k, &ours, &e), -1);
+        assert_int_equal(e.cls, ERR_BUG);
         PKCS8_PRIV_KEY_INFO_free(info);
         OPENSSL_free(der);
         der = NULL;
@@ -159,7 +176,7 @@ static void what_is_no_key_of_ours_is_refused(void **state)
     assert_unreadable("", 0);
     assert_unreadable("garbage", 7);
     assert_unreadable("-----BEGIN PRIVATE KEY-----\nMAA=\n-----END PRIVATE KEY-----\n", 58);
-    put_foreign(EVP_PKEY_Q_keygen(NULL, NULL, "ED25519"), NULL, &pem);
+    put_foreign(EVP_PKEY_Q_keygen(NULL, NULL, "ED448"), NULL, &pem);
     assert_unreadable(pem.data, pem.len);
     buf_reset(&pem);
     put_foreign(EVP_EC_gen("P-521"), NULL, &pem);
