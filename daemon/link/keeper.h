@@ -74,6 +74,17 @@ typedef void keeper_step_fn(void *arg, const char *text, const struct err *err);
 /* fd: a connected channel to the worker (io: frames of wire/worker_msg.h), now the callee's; -1 on
  * error */
 typedef void keeper_worker_fn(void *arg, int fd, const struct err *err);
+/* fd: a listening stream socket, now the callee's; -1 on error */
+typedef void keeper_listen_fn(void *arg, int fd, const struct err *err);
+
+/* An http-01 answer in a webroot, or given to the configured command. */
+struct keeper_http01_request {
+    const char *cert; /* whose http01 is `webroot` or `run` */
+    const char *ca;   /* whose account's thumbprint the answer holds */
+    const char *name; /* host name or address that is to be proved */
+    const char *token;
+    bool add; /* false: remove; absent is success */
+};
 
 struct keeper_ops {
     struct keeper_call *(*sign)(struct keeper *, const struct keeper_sign_request *,
@@ -103,6 +114,14 @@ struct keeper_ops {
     struct keeper_call *(*worker)(struct keeper *, const char *provider, keeper_worker_fn *,
                                   void *);
     void (*worker_kill)(struct keeper *, const char *provider);
+    /* addr_port: as it stands in http01.listen or tlsalpn01.listen of a certificate; others are
+     * refused. The detail says who has the port. */
+    struct keeper_call *(*listen)(struct keeper *, const char *addr_port, keeper_listen_fn *,
+                                  void *);
+    /* The keeper composes the answer itself. Done: the file is there (or gone) and the command has
+     * ended well. */
+    struct keeper_call *(*http01)(struct keeper *, const struct keeper_http01_request *,
+                                  keeper_done_fn *, void *);
     void (*cancel)(struct keeper_call *);
 };
 struct keeper {
