@@ -47,6 +47,7 @@ struct keeper_call {
         keeper_done_fn *done;
         keeper_step_fn *step;
         keeper_worker_fn *worker;
+        keeper_listen_fn *listen;
     } fn;
     void *arg;
     struct err doom;
@@ -219,6 +220,7 @@ static void fail(struct keeper_call *call, const struct err *why)
         call->fn.account(call->arg, &(struct keeper_account){"", ""}, why);
         break;
     case KEEPER_MSG_PREPARE:
+    case KEEPER_MSG_HTTP01:
         call->fn.done(call->arg, why);
         break;
     case KEEPER_MSG_STEP:
@@ -226,6 +228,9 @@ static void fail(struct keeper_call *call, const struct err *why)
         break;
     case KEEPER_MSG_WORKER:
         call->fn.worker(call->arg, -1, why);
+        break;
+    case KEEPER_MSG_LISTEN:
+        call->fn.listen(call->arg, -1, why);
         break;
     default:
         call->fn.installed(call->arg, NULL, why);
@@ -287,6 +292,16 @@ static void give_worker(struct keeper_call *call, int *fd)
     call->fn.worker(call->arg, given, given < 0 ? &why : &no_error);
 }
 
+static void give_listening(struct keeper_call *call, int *fd)
+{
+    int given = *fd;
+    struct err why = ERR_INIT;
+    *fd = -1;
+    if (given < 0)
+        err_set(&why, ERR_BUG, "the keeper opened a socket and did not send it");
+    call->fn.listen(call->arg, given, given < 0 ? &why : &no_error);
+}
+
 /* The one answer to a call but for lists. */
 static void complete(struct keeper_call *call, enum keeper_msg_type type, const union keeper_msg *m,
                      int *fd)
@@ -312,6 +327,9 @@ static void complete(struct keeper_call *call, enum keeper_msg_type type, const 
     case KEEPER_MSG_WORKER_IS:
         give_worker(call, fd);
         break;
+    case KEEPER_MSG_LISTEN_IS:
+        give_listening(call, fd);
+        break;
     case KEEPER_MSG_LIST_END:
         call->fn.installed(call->arg, NULL, NULL);
         break;
@@ -336,6 +354,8 @@ static enum keeper_msg_type answer_to(enum keeper_msg_type request)
         {KEEPER_MSG_LIST, KEEPER_MSG_LIST_END},
         {KEEPER_MSG_STEP, KEEPER_MSG_STEP_DONE},
         {KEEPER_MSG_WORKER, KEEPER_MSG_WORKER_IS},
+        {KEEPER_MSG_LISTEN, KEEPER_MSG_LISTEN_IS},
+        {KEEPER_MSG_HTTP01, KEEPER_MSG_DONE},
     };
     for (size_t i = 0; i < ARRAY_LEN(table); i++) {
         if (table[i].request == request)
@@ -545,6 +565,25 @@ static void do_worker_kill(struct keeper *k, const char *provider)
                  &(struct keeper_msg_worker){.provider = provider});
 }
 
+static struct keeper_call *do_listen(struct keeper *k, const char *addr_port, keeper_listen_fn *fn,
+                                     void *arg)
+{
+    struct keeper_call *call =
+        start(k, KEEPER_MSG_LISTEN, &(struct keeper_msg_listen){.addr = addr_port}, arg);
+    call->fn.listen = fn;
+    return call;
+}
+
+static struct keeper_call *do_http01(struct keeper *k, const struct keeper_http01_request *r,
+                                     keeper_done_fn *fn, void *arg)
+{
+    struct keeper_msg_http01 m = {
+        .cert = r->cert, .ca = r->ca, .name = r->name, .token = r->token, .add = r->add};
+    struct keeper_call *call = start(k, KEEPER_MSG_HTTP01, &m, arg);
+    call->fn.done = fn;
+    return call;
+}
+
 static void do_cancel(struct keeper_call *call)
 {
     if (call->id && !call->held.len)
@@ -564,6 +603,8 @@ static const struct keeper_ops ops = {
     .step = do_step,
     .worker = do_worker,
     .worker_kill = do_worker_kill,
+    .listen = do_listen,
+    .http01 = do_http01,
     .cancel = do_cancel,
 };
 

@@ -85,6 +85,12 @@ static const struct field step_fields[] = {NAME(step, deployment),
                                            F(TEXTS, step, certs, KEEPER_MSG_CERTS_MAX),
                                            {END, 0, 0}};
 static const struct field worker_fields[] = {NAME(worker, provider), {END, 0, 0}};
+static const struct field listen_fields[] = {F(TEXT, listen, addr, KEEPER_MSG_ADDR_MAX),
+                                             {END, 0, 0}};
+static const struct field http01_fields[] = {
+    NAME(http01, cert),      NAME(http01, ca),
+    NAME(http01, name),      F(TEXT, http01, token, KEEPER_MSG_TOKEN_MAX),
+    F(BOOL, http01, add, 0), {END, 0, 0}};
 
 struct message {
     enum keeper_msg_type type;
@@ -114,6 +120,7 @@ static const struct message messages[] = {
     K(LIST_END, "list-end", list_end_fields),
     K(STEP_DONE, "step-done", step_done_fields),
     K(WORKER_IS, "worker-is", no_fields),
+    K(LISTEN_IS, "listen-is", no_fields),
     E(ACCEPT, "accept", accept_fields),
     E(REJECT, "reject", reject_fields),
     E(PONG, "pong", no_fields),
@@ -130,6 +137,8 @@ static const struct message messages[] = {
     E(STEP, "step", step_fields),
     E(WORKER, "worker", worker_fields),
     E(WORKER_KILL, "worker-kill", worker_fields),
+    E(LISTEN, "listen", listen_fields),
+    E(HTTP01, "http01", http01_fields),
 };
 
 static const struct message *find(unsigned type)

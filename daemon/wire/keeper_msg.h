@@ -37,6 +37,8 @@
 #define KEEPER_MSG_NAME_MAX 255u
 #define KEEPER_MSG_URL_MAX 2048u
 #define KEEPER_MSG_NONCE_MAX 512u
+#define KEEPER_MSG_TOKEN_MAX 128u
+#define KEEPER_MSG_ADDR_MAX 64u
 #define KEEPER_MSG_CHAIN_MAX (256u << 10)
 #define KEEPER_MSG_JWS_MAX (1u << 20)
 #define KEEPER_MSG_TEXT_MAX 8192u
@@ -54,11 +56,12 @@ enum keeper_msg_type {
     KEEPER_MSG_FAILED, /* answers any request */
     KEEPER_MSG_SIGNED,
     KEEPER_MSG_ACCOUNT_IS, /* answers ACCOUNT, SET_ACCOUNT */
-    KEEPER_MSG_DONE,       /* answers PREPARE */
+    KEEPER_MSG_DONE,       /* answers PREPARE, HTTP01 */
     KEEPER_MSG_INSTALLED_IS,
     KEEPER_MSG_LIST_END,
     KEEPER_MSG_STEP_DONE,
     KEEPER_MSG_WORKER_IS, /* with the descriptor of the channel to it */
+    KEEPER_MSG_LISTEN_IS, /* with the listening socket */
     /* engine to keeper */
     KEEPER_MSG_ACCEPT = 64,
     KEEPER_MSG_REJECT,
@@ -76,6 +79,8 @@ enum keeper_msg_type {
     KEEPER_MSG_STEP,
     KEEPER_MSG_WORKER,
     KEEPER_MSG_WORKER_KILL,
+    KEEPER_MSG_LISTEN,
+    KEEPER_MSG_HTTP01,
 };
 enum keeper_msg_from { KEEPER_MSG_FROM_KEEPER, KEEPER_MSG_FROM_ENGINE };
 
@@ -170,6 +175,13 @@ struct keeper_msg_step {
 struct keeper_msg_worker { /* also WORKER_KILL */
     const char *provider;
 };
+struct keeper_msg_listen {
+    const char *addr; /* ADDR:PORT, as the configuration has it */
+};
+struct keeper_msg_http01 {
+    const char *cert, *ca, *name, *token;
+    bool add;
+};
 
 union keeper_msg {
     struct keeper_msg_start start;
@@ -193,6 +205,8 @@ union keeper_msg {
     struct keeper_msg_list list;
     struct keeper_msg_step step;
     struct keeper_msg_worker worker;
+    struct keeper_msg_listen listen;
+    struct keeper_msg_http01 http01;
 };
 
 /* Appends one whole frame. msg: the struct of that type, NULL where it has no members. Returns -1

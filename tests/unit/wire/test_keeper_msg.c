@@ -38,6 +38,7 @@ static const struct sample {
      KEEPER_MSG_FROM_KEEPER,
      {.step_done = {"tail", {.cls = ERR_LOCAL, .detail = "exited with 3"}}}},
     {KEEPER_MSG_WORKER_IS, KEEPER_MSG_FROM_KEEPER, {.list = {0}}},
+    {KEEPER_MSG_LISTEN_IS, KEEPER_MSG_FROM_KEEPER, {.list = {0}}},
     {KEEPER_MSG_ACCEPT, KEEPER_MSG_FROM_ENGINE, {.accept = {5}}},
     {KEEPER_MSG_REJECT, KEEPER_MSG_FROM_ENGINE, {.reject = {6, {.cls = ERR_BUG}}}},
     {KEEPER_MSG_PONG, KEEPER_MSG_FROM_ENGINE, {.list = {0}}},
@@ -58,6 +59,10 @@ static const struct sample {
     {KEEPER_MSG_STEP, KEEPER_MSG_FROM_ENGINE, {.step = {"web", 2, {cert_names, 3}}}},
     {KEEPER_MSG_WORKER, KEEPER_MSG_FROM_ENGINE, {.worker = {"cf"}}},
     {KEEPER_MSG_WORKER_KILL, KEEPER_MSG_FROM_ENGINE, {.worker = {"cf"}}},
+    {KEEPER_MSG_LISTEN, KEEPER_MSG_FROM_ENGINE, {.listen = {"[::]:80"}}},
+    {KEEPER_MSG_HTTP01,
+     KEEPER_MSG_FROM_ENGINE,
+     {.http01 = {"c", "le", "www.example.org", "token", true}}},
 };
 
 static struct frame_head encode(struct buf *b, const struct sample *s)
