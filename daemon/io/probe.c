@@ -1,26 +1,42 @@
 /* SPDX-License-Identifier: ISC */
 /*
  *     probe_start --> RESOLVING --> one handshake per address, all at once --> ENDED --> done()
+ *                                   (where libcurl cannot ask for it: HELLO first)
  *
  * A handshake has a handle of its own that may not use another's connection. The server need not
  * speak HTTP: nothing is sent over the connection, and no protocol is offered.
  */
 #include "io/probe.h"
 
+#include "base/mem.h"
 #include "base/str.h"
+#include "io/hello.h"
 #include "io/http_internal.h"
 #include "io/multi.h"
 #include "io/transfer.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define TIMEOUT_MS 10000
 #define ADDRESSES_MAX 16
 
+/* How a server comes to speak TLS: at once, asked in libcurl's words, or in ours. */
+struct way {
+    const char *starttls, *scheme;
+    bool hello;
+};
+static const struct way ways[] = {
+    {"", "https", false},    {"smtp", "smtp", false}, {"imap", "imap", false},
+    {"pop3", "pop3", false}, {"ldap", "https", true}, {"postgres", "https", true},
+};
+
 struct handshake {
     struct probe *probe;
-    CURL *easy; /* NULL: ended */
+    struct hello *hello;
+    int fd;     /* connected, still to be taken by libcurl; -1 */
+    CURL *easy; /* NULL: not begun or ended */
     struct curl_slist *connect_to;
     char error[CURL_ERROR_SIZE];
     char *leaf;
@@ -34,6 +50,8 @@ struct probe {
     struct host_wait wait;
     char host[NAME_MAX_TEXT], sni[NAME_MAX_TEXT];
     uint16_t port;
+    const struct way *way;
+    enum probe_key key;
     int64_t timeout_ms;
     struct handshake *shakes;
     struct probe_result *results;
@@ -50,6 +68,11 @@ static void shake_stop(struct handshake *s)
         curl_easy_cleanup(s->easy);
         s->easy = NULL;
     }
+    hello_cancel(s->hello);
+    s->hello = NULL;
+    if (s->fd >= 0)
+        close(s->fd);
+    s->fd = -1;
 }
 
 static void stop_all(struct probe *p)
@@ -105,7 +128,7 @@ static void late(void *arg)
 
     str_from_duration(p->timeout_ms, span, sizeof span);
     for (size_t i = 0; i < p->n; i++)
-        if (p->shakes[i].easy)
+        if (p->shakes[i].easy || p->shakes[i].hello)
             err_set(&p->results[i].err, ERR_TRANSIENT, "no TLS handshake within %s", span);
     if (p->wait.waiting)
         err_set(&p->err, ERR_TRANSIENT, "%s could not be looked up within %s", p->host, span);
@@ -127,6 +150,12 @@ static char *leaf_of(CURL *easy)
     return NULL;
 }
 
+static void shake_over(struct probe *p)
+{
+    if (--p->running == 0)
+        probe_end(p);
+}
+
 static void shaken(void *priv, CURL *easy, CURLcode result)
 {
     struct handshake *s = priv;
@@ -143,48 +172,124 @@ static void shaken(void *priv, CURL *easy, CURLcode result)
             err_set(e, ERR_TRANSIENT, "no TLS handshake: %s",
                     s->error[0] ? s->error : curl_easy_strerror(result));
     }
-    if (--p->running == 0)
-        probe_end(p);
+    shake_over(p);
 }
 
-static void shake_start(struct probe *p, size_t i)
+/* The socket on which hello has ended; closed by libcurl from then on. */
+static curl_socket_t give_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 {
-    struct handshake *s = &p->shakes[i];
+    struct handshake *s = arg;
+    int fd = s->fd;
+
+    (void)purpose;
+    (void)address;
+    s->fd = -1;
+    return fd >= 0 ? fd : CURL_SOCKET_BAD;
+}
+
+static int socket_is_connected(void *arg, curl_socket_t fd, curlsocktype purpose)
+{
+    (void)arg;
+    (void)fd;
+    (void)purpose;
+    return CURL_SOCKOPT_ALREADY_CONNECTED;
+}
+
+static void use_hello(struct handshake *s)
+{
+    curl_easy_setopt(s->easy, CURLOPT_OPENSOCKETFUNCTION, give_socket);
+    curl_easy_setopt(s->easy, CURLOPT_OPENSOCKETDATA, s);
+    curl_easy_setopt(s->easy, CURLOPT_SOCKOPTFUNCTION, socket_is_connected);
+}
+
+/* Up to TLS 1.2 the cipher says what key the server's certificate has. */
+static void use_tls(const struct probe *p, CURL *easy)
+{
+    static const char *const ciphers[] = {[PROBE_ANY_KEY] = "DEFAULT:@SECLEVEL=0",
+                                          [PROBE_ECDSA] = "aECDSA:@SECLEVEL=0",
+                                          [PROBE_RSA] = "aRSA:@SECLEVEL=0"};
+
+    curl_easy_setopt(easy, CURLOPT_SSL_CIPHER_LIST, ciphers[p->key]);
+    if (p->key != PROBE_ANY_KEY)
+        curl_easy_setopt(easy, CURLOPT_SSLVERSION,
+                         (long)CURL_SSLVERSION_TLSv1_0 | (long)CURL_SSLVERSION_MAX_TLSv1_2);
+    curl_easy_setopt(easy, CURLOPT_USE_SSL, (long)CURLUSESSL_ALL);
+    curl_easy_setopt(easy, CURLOPT_CERTINFO, 1L);
+    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L);
+    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L);
+    curl_easy_setopt(easy, CURLOPT_SSL_ENABLE_ALPN, 0L);
+    curl_easy_setopt(easy, CURLOPT_SSL_SESSIONID_CACHE, 0L); /* a resumed one shows no chain */
+    transfer_default_roots(easy);
+}
+
+static void use_address(struct handshake *s, const struct dns_addr *addr)
+{
+    const struct probe *p = s->probe;
     char address[64];
-    struct dns_addr bare = p->results[i].addr;
+    struct dns_addr bare = *addr;
     bool v6 = bare.sa.ss_family == AF_INET6;
 
     ((struct sockaddr_in *)&bare.sa)->sin_port = 0; /* at the same place in IPv6 */
     dns_addr_text(&bare, address, sizeof address);
-    char *url = xasprintf("https://%s:%u/", p->sni, p->port);
-    char *to = xasprintf(v6 ? "::[%s]:%u" : "::%s:%u", address, p->port);
-    s->probe = p;
+    CLEANUP_FREE char *url = xasprintf("%s://%s:%u/", p->way->scheme, p->sni, p->port);
+    CLEANUP_FREE char *to = xasprintf(v6 ? "::[%s]:%u" : "::%s:%u", address, p->port);
     s->connect_to = curl_slist_append(NULL, to);
-    s->easy = curl_easy_init();
-    if (!s->easy || !s->connect_to)
+    if (!s->connect_to)
         abort();
     curl_easy_setopt(s->easy, CURLOPT_URL, url);
     curl_easy_setopt(s->easy, CURLOPT_CONNECT_TO, s->connect_to);
+}
+
+static void shake(struct handshake *s)
+{
+    struct probe *p = s->probe;
+
+    s->easy = curl_easy_init();
+    if (!s->easy)
+        abort();
+    use_address(s, &p->results[s - p->shakes].addr);
+    use_tls(p, s->easy);
+    if (p->way->hello)
+        use_hello(s);
     curl_easy_setopt(s->easy, CURLOPT_CONNECT_ONLY, 1L);
-    curl_easy_setopt(s->easy, CURLOPT_CERTINFO, 1L);
-    curl_easy_setopt(s->easy, CURLOPT_SSL_VERIFYPEER, 0L);
-    curl_easy_setopt(s->easy, CURLOPT_SSL_VERIFYHOST, 0L);
-    curl_easy_setopt(s->easy, CURLOPT_SSL_ENABLE_ALPN, 0L);
-    curl_easy_setopt(s->easy, CURLOPT_SSL_CIPHER_LIST, "DEFAULT:@SECLEVEL=0");
-    curl_easy_setopt(s->easy, CURLOPT_SSL_SESSIONID_CACHE, 0L); /* a resumed one shows no chain */
-    curl_easy_setopt(s->easy, CURLOPT_PROTOCOLS_STR, "https");
+    curl_easy_setopt(s->easy, CURLOPT_PROTOCOLS_STR, p->way->scheme);
     curl_easy_setopt(s->easy, CURLOPT_PROXY, "");
     curl_easy_setopt(s->easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(s->easy, CURLOPT_FRESH_CONNECT, 1L);
     curl_easy_setopt(s->easy, CURLOPT_FORBID_REUSE, 1L);
     curl_easy_setopt(s->easy, CURLOPT_ERRORBUFFER, s->error);
     curl_easy_setopt(s->easy, CURLOPT_PRIVATE, s);
-    transfer_default_roots(s->easy);
-    free(url);
-    free(to);
     if (multi_add(p->multi, s->easy))
         abort();
+}
+
+static void said_hello(void *arg, int fd, const struct err *err)
+{
+    struct handshake *s = arg;
+    struct probe *p = s->probe;
+
+    s->hello = NULL;
+    s->fd = fd;
+    if (fd >= 0) {
+        shake(s);
+        return;
+    }
+    p->results[s - p->shakes].err = *err;
+    shake_over(p);
+}
+
+static void shake_start(struct probe *p, size_t i)
+{
+    struct handshake *s = &p->shakes[i];
+
+    s->probe = p;
+    s->fd = -1;
     p->running++;
+    if (p->way->hello)
+        s->hello =
+            hello_start(http_loop(p->http), p->way->starttls, &p->results[i].addr, said_hello, s);
+    else
+        shake(s);
 }
 
 static void resolved(void *arg, const struct dns_addr *addrs, size_t n, const struct err *err)
@@ -222,21 +327,33 @@ static int split(struct probe *p, const char *connect)
     return 0;
 }
 
-struct probe *probe_start(struct http *h, const char *connect, const char *sni, int64_t timeout_ms,
-                          probe_done_fn *done, void *arg)
+static const struct way *find_way(const char *starttls)
+{
+    for (size_t i = 0; i < ARRAY_LEN(ways); i++)
+        if (str_eq(ways[i].starttls, starttls ? starttls : ""))
+            return &ways[i];
+    return NULL;
+}
+
+struct probe *probe_start(struct http *h, const struct probe_spec *s, probe_done_fn *done,
+                          void *arg)
 {
     struct probe *p = xnew(struct probe);
 
     p->http = h;
     p->done = done;
     p->arg = arg;
-    p->timeout_ms = timeout_ms > 0 ? timeout_ms : TIMEOUT_MS;
+    p->key = s->key;
+    p->way = find_way(s->starttls);
+    p->timeout_ms = s->timeout_ms > 0 ? s->timeout_ms : TIMEOUT_MS;
     p->multi = multi_new(http_loop(h), shaken);
-    if (split(p, connect)) {
+    if (!p->way)
+        err_set(&p->err, ERR_CONFIG, "starttls: %.30s is not known", s->starttls);
+    if (!p->way || split(p, s->connect)) {
         probe_end(p);
         return p;
     }
-    str_copy(p->sni, sizeof p->sni, sni && sni[0] ? sni : p->host);
+    str_copy(p->sni, sizeof p->sni, s->sni && s->sni[0] ? s->sni : p->host);
     timer_after(http_loop(h), &p->deadline, p->timeout_ms, late, p);
     hosts_find(http_hosts(h), p->host, &p->wait, resolved, p);
     return p;

@@ -177,9 +177,15 @@ static void ask(void *arg)
     v->asked = v->n - count_good(v);
     for (size_t i = 0; i < v->n; i++) {
         struct target *t = &v->targets[i];
+        struct probe_spec spec = {
+            .connect = t->connect,
+            .sni = v->sni,
+            .starttls = v->spec.step->starttls,
+            .key = v->spec.key,
+            .timeout_ms = limit < 1 ? 1 : limit,
+        };
         if (!t->good)
-            t->probe =
-                probe_start(v->spec.http, t->connect, v->sni, limit < 1 ? 1 : limit, on_probed, t);
+            t->probe = probe_start(v->spec.http, &spec, on_probed, t);
     }
 }
 

@@ -10,7 +10,7 @@
 
 #include "base/err.h"
 #include "conf/conf.h"
-#include "io/http.h"
+#include "io/probe.h"
 #include "loop/loop.h"
 
 struct verify;
@@ -20,6 +20,7 @@ struct verify_spec {
     const struct conf_step *step; /* outlives the call */
     const char *sni;
     const char *fingerprint; /* copied */
+    enum probe_key key;      /* the certificate's, where it has siblings of other keys */
 };
 /* text: what was seen, for the history. Exactly once. */
 typedef void verify_done_fn(void *arg, const char *text, const struct err *err);

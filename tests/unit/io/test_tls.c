@@ -217,12 +217,15 @@ static void probed(void *arg, const struct probe_result *r, size_t n, const stru
     loop_stop(loop);
 }
 
+static enum probe_key probe_key;
+
 static void probe(const char *host, const char *sni, int ms)
 {
     char *connect = xasprintf("%s:%d", host, port);
 
     memset(&got, 0, sizeof got);
-    assert_non_null(probe_start(http, connect, sni, ms, probed, NULL));
+    struct probe_spec s = {.connect = connect, .sni = sni, .key = probe_key, .timeout_ms = ms};
+    assert_non_null(probe_start(http, &s, probed, NULL));
     assert_int_equal(got.n, 0);
     loop_run(loop);
     free(connect);
@@ -256,6 +259,49 @@ static void the_name_chooses_the_certificate(void **state)
     assert_memory_equal(got.leaf, buf_str(&certificate), 200);
 }
 
+static void the_kind_of_key_is_chosen(void **state)
+{
+    (void)state;
+    run("openssl req -x509 -newkey rsa:2048 -nodes -keyout rsa-key.pem -out rsa.pem -subj /CN=rsa "
+        "-days 5");
+    serve("-dcert rsa.pem -dkey rsa-key.pem");
+    probe_key = PROBE_ECDSA;
+    probe("127.0.0.1", "www.example.org", 3000);
+    assert_memory_equal(got.leaf, buf_str(&certificate), 200);
+    probe_key = PROBE_RSA;
+    probe("127.0.0.1", "www.example.org", 3000);
+    probe_key = PROBE_ANY_KEY;
+    assert_true(str_starts(got.leaf, "-----BEGIN CERTIFICATE-----"));
+    assert_memory_not_equal(got.leaf, buf_str(&certificate), 200);
+}
+
+/* What speaks TLS at once speaks neither LDAP nor PostgreSQL. */
+static void what_comes_before_tls(void **state)
+{
+    (void)state;
+    serve("");
+    CLEANUP_FREE char *connect = xasprintf("127.0.0.1:%d", port);
+    struct probe_spec s = {.connect = connect, .timeout_ms = 3000};
+    static const struct {
+        const char *starttls, *says;
+    } cases[] = {
+        {"ldap", "no LDAP server"}, {"postgres", "no PostgreSQL server"}, {"ftp", "not known"}};
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        memset(&got, 0, sizeof got);
+        s.starttls = cases[i].starttls;
+        probe_start(http, &s, probed, NULL);
+        loop_run(loop);
+        const struct err *e = got.n ? &got.probe_err : &got.err;
+        if (!strstr(e->detail, cases[i].says) && !strstr(e->detail, "connection broke"))
+            fail_msg("%s: %s", s.starttls, e->detail);
+        assert_string_equal(got.leaf, "");
+    }
+    for (size_t i = 0; i < 2; i++) { /* freed in the middle */
+        s.starttls = cases[i].starttls;
+        probe_cancel(probe_start(http, &s, probed, NULL));
+    }
+}
+
 static void probes_that_fail(void **state)
 {
     (void)state;
@@ -287,8 +333,9 @@ static void a_silent_server_and_cancelling(void **state)
     connect = xasprintf("127.0.0.1:%d", port);
     memset(&got, 0, sizeof got);
     probe_cancel(NULL);
-    probe_cancel(probe_start(http, connect, "x", 100, probed, NULL));
-    p = probe_start(http, connect, "x", 10000, probed, NULL);
+    struct probe_spec s = {.connect = connect, .sni = "x", .timeout_ms = 10000};
+    probe_cancel(probe_start(http, &s, probed, NULL));
+    p = probe_start(http, &s, probed, NULL);
     timer_after(loop, &t, 30, (void (*)(void *))loop_stop, loop);
     loop_run(loop);
     probe_cancel(p);
@@ -301,9 +348,14 @@ static void a_silent_server_and_cancelling(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(https_with_a_root_of_our_own),     TEST(https_that_is_not_trusted),
-        TEST(old_protocols_are_refused),        TEST(the_leaf_is_shown),
-        TEST(the_name_chooses_the_certificate), TEST(probes_that_fail),
+        TEST(https_with_a_root_of_our_own),
+        TEST(https_that_is_not_trusted),
+        TEST(old_protocols_are_refused),
+        TEST(the_leaf_is_shown),
+        TEST(the_name_chooses_the_certificate),
+        TEST(the_kind_of_key_is_chosen),
+        TEST(what_comes_before_tls),
+        TEST(probes_that_fail),
         TEST(a_silent_server_and_cancelling),
     };
 
