@@ -10,6 +10,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #define SUFFIX ".tmp"
@@ -153,6 +154,24 @@ static int rename_new(int dirfd, const char *tmp, const char *base)
     return 0;
 }
 
+/*
+ * What takes the place of a file has its SELinux context, whatever the folder would give it: an
+ * administrator who labelled a server's certificate need not do it at each renewal. Without SELinux
+ * there is none.
+ */
+static void keep_label(int dirfd, const char *from, const char *to)
+{
+    static const char attr[] = "security.selinux";
+    char label[512];
+    CLEANUP_CLOSE int old = openat(dirfd, from, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    ssize_t n = old < 0 ? -1 : fgetxattr(old, attr, label, sizeof(label));
+    if (n <= 0)
+        return;
+    CLEANUP_CLOSE int fd = openat(dirfd, to, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd >= 0)
+        (void)!fsetxattr(fd, attr, label, (size_t)n, 0);
+}
+
 static int create(int dirfd, const char *name, bool replace, const void *p, size_t n,
                   const struct file_attr *a, struct err *e)
 {
@@ -160,6 +179,8 @@ static int create(int dirfd, const char *name, bool replace, const void *p, size
     char tmp[NAME_MAX + 1];
     if (place_open(&at, dirfd, name, e) || make_temporary(at.dirfd, at.base, p, n, a, tmp, e))
         return -1;
+    if (replace)
+        keep_label(at.dirfd, at.base, tmp);
     int rc =
         replace ? renameat(at.dirfd, tmp, at.dirfd, at.base) : rename_new(at.dirfd, tmp, at.base);
     if (rc) {

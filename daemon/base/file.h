@@ -25,7 +25,8 @@ struct file_attr {
  * ignored), written and fsynced; an error leaves nothing. */
 int file_create_at(int dirfd, const char *name, const void *p, size_t n, const struct file_attr *a,
                    struct err *e);
-/* Temporary file beside it, fsync, rename over the name, fsync of the folder. */
+/* Temporary file beside it, fsync, rename over the name, fsync of the folder. The SELinux context
+ * of what was there is kept. */
 int file_replace_at(int dirfd, const char *name, const void *p, size_t n, const struct file_attr *a,
                     struct err *e);
 /* symlink(target, temporary), rename over name, fsync of the folder: the switch is atomic. */

@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 static const struct file_attr private_file = {.mode = 0600, .uid = (uid_t)-1, .gid = (gid_t)-1};
@@ -310,6 +311,27 @@ static void long_names_work(void **state)
     assert_int_equal(count_entries(f), 1);
 }
 
+/* Where the file system and our rights let a context be written, SELinux or not. */
+static void replace_keeps_the_selinux_context(void **state)
+{
+    static const char context[] = "system_u:object_r:cert_t:s0";
+    struct folder *f = *state;
+    struct err e = ERR_INIT;
+    char now[64];
+    assert_int_equal(file_replace_at(f->fd, "a", "1", 1, &private_file, &e), 0);
+    int fd = openat(f->fd, "a", O_RDONLY);
+    int rc = fsetxattr(fd, "security.selinux", context, sizeof(context), 0);
+    close(fd);
+    if (rc)
+        skip();
+    assert_int_equal(file_replace_at(f->fd, "a", "2", 1, &private_file, &e), 0);
+    fd = openat(f->fd, "a", O_RDONLY);
+    assert_int_equal(fgetxattr(fd, "security.selinux", now, sizeof(now)), sizeof(context));
+    close(fd);
+    assert_string_equal(now, context);
+    assert_contents(f, "a", "2");
+}
+
 #define with_folder(test) cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)
 
 int main(void)
@@ -329,6 +351,7 @@ int main(void)
         with_folder(trees_go_but_not_what_links_point_to),
         with_folder(sweep_takes_only_left_overs),
         with_folder(long_names_work),
+        with_folder(replace_keeps_the_selinux_context),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
