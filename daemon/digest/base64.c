@@ -66,6 +66,22 @@ int base64_put(struct buf *out, const void *p, size_t n, size_t columns)
     return rc;
 }
 
+int base32_put(struct buf *out, const void *p, size_t n)
+{
+    static const char alphabet[] = "abcdefghijklmnopqrstuvwxyz234567";
+    const uint8_t *b = p;
+    uint32_t bits = 0;
+    unsigned held = 0; /* bits of it that are not yet written */
+    for (size_t i = 0; i < n; i++) {
+        bits = bits << 8 | b[i];
+        for (held += 8; held >= 5; held -= 5)
+            buf_putc(out, alphabet[bits >> (held - 5) & 31]);
+    }
+    if (held > 0)
+        buf_putc(out, alphabet[bits << (5 - held) & 31]);
+    return buf_failed(out) ? -1 : 0;
+}
+
 struct manner {
     bool std, url, space;
     enum { PAD_NONE, PAD_NEEDED, PAD_ANY } pad;

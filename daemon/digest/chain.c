@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: ISC */
+#include "base/ip.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "digest/crypto_err.h"
@@ -198,29 +199,103 @@ static const char **sorted(const char *const *names, size_t n, size_t *ret_n)
     return copy;
 }
 
-bool cert_has_names(const struct cert_info *c, const char *const *names, size_t n)
+static bool same_names(char *const *names, size_t n, const char *const *wanted, size_t wanted_n)
 {
     size_t an, bn;
-    if (c->ips_n || c->other_names)
-        return false;
-    CLEANUP_FREE const char **a = sorted((const char *const *)c->dns, c->dns_n, &an);
-    CLEANUP_FREE const char **b = sorted(names, n, &bn);
+    CLEANUP_FREE const char **a = sorted((const char *const *)names, n, &an);
+    CLEANUP_FREE const char **b = sorted(wanted, wanted_n, &bn);
     bool same = an == bn;
     for (size_t i = 0; same && i < an; i++)
         same = str_eq(a[i], b[i]);
     return same;
 }
 
-int cert_pem_fingerprint(const char *pem, size_t n, char out[SHA256_HEX], struct err *e)
+/* An address that stands among the DNS names is not that address. */
+bool cert_has_names(const struct cert_info *c, const char *const *names, size_t n)
+{
+    size_t dns_n = 0, ips_n = 0;
+    CLEANUP_FREE const char **dns = xcalloc(n, sizeof(*dns));
+    CLEANUP_FREE const char **ips = xcalloc(n, sizeof(*ips));
+    for (size_t i = 0; i < n; i++) {
+        if (ip_is(names[i]))
+            ips[ips_n++] = names[i];
+        else
+            dns[dns_n++] = names[i];
+    }
+    return c->other_names == 0 && same_names(c->dns, c->dns_n, dns, dns_n) &&
+           same_names(c->ips, c->ips_n, ips, ips_n);
+}
+
+/* Hexadecimal as people copy it, made plain; "" when it is something else. */
+static void plain_hex(const char *text, char out[SHA256_HEX])
+{
+    size_t n = 0;
+    for (const char *p = text; *p && n < SHA256_HEX; p++) {
+        if (*p != ':' && *p != ' ')
+            out[n++] = *p;
+    }
+    out[n < SHA256_HEX ? n : 0] = '\0';
+    uint8_t octets[SHA256_LEN];
+    if (!hex_decode(out, octets, sizeof(octets), &n) || n < 8)
+        out[0] = '\0';
+    str_lower(out);
+}
+
+static bool is_self_issued(const struct cert_info *c)
+{
+    return X509_NAME_cmp(c->priv->issuer, c->priv->subject) == 0;
+}
+
+/* The key identifier of who issued c: a root may be silent about its own issuer, which it is. */
+static const char *issuer_id(const struct cert_info *c)
+{
+    return c->aki[0] || !is_self_issued(c) ? c->aki : c->ski;
+}
+
+static bool is_issued_by(const struct cert_info *c, const char *text, const char *hex)
+{
+    if (text[0] && str_case_eq(c->issuer_cn, text))
+        return true;
+    return hex[0] &&
+           (str_eq(issuer_id(c), hex) || (is_self_issued(c) && str_eq(c->fingerprint, hex)));
+}
+
+enum chain_match cert_chain_match(const struct cert_chain *c, const char *text)
+{
+    char hex[SHA256_HEX];
+    plain_hex(text, hex);
+    if (is_issued_by(c->certs[c->n - 1], text, hex))
+        return CHAIN_MATCH_TOP;
+    for (size_t i = 0; i + 1 < c->n; i++) {
+        if (is_issued_by(c->certs[i], text, hex) || str_eq(c->certs[i + 1]->fingerprint, hex))
+            return CHAIN_MATCH_WITHIN;
+    }
+    return CHAIN_MATCH_NONE;
+}
+
+char *cert_chain_top(const struct cert_chain *c)
+{
+    const struct cert_info *last = c->certs[c->n - 1];
+    const char *id = issuer_id(last);
+    const char *cn = last->issuer_cn[0] ? last->issuer_cn : "an issuer without a common name";
+    return id[0] ? xasprintf("%s (key identifier %s)", cn, id) : xstrdup(cn);
+}
+
+int cert_pem_to_der(const char *pem, size_t n, struct buf *out, struct err *e)
 {
     struct pem_reader r;
-    CLEANUP_BUF struct buf der;
-    buf_init(&der, CERT_PEM_MAX);
     pem_reader_init(&r, pem, n);
-    int got = pem_next(&r, label, &der, e);
+    int got = pem_next(&r, label, out, e);
     if (got == 0)
         return err_set(e, ERR_PEER, "a text without a certificate");
-    if (got < 0)
+    return got < 0 ? -1 : 0;
+}
+
+int cert_pem_fingerprint(const char *pem, size_t n, char out[SHA256_HEX], struct err *e)
+{
+    CLEANUP_BUF struct buf der;
+    buf_init(&der, CERT_PEM_MAX);
+    if (cert_pem_to_der(pem, n, &der, e))
         return -1;
     sha256_hex(buf_str(&der), der.len, out);
     return 0;

@@ -16,13 +16,13 @@
 #define CSR_NAMES_MAX 1000
 
 struct csr_info {
-    /* DNS names as name_host() gives them and addresses as ip_normalise() does, each once: the
-     * subject's CN first if it is a DNS name, then subjectAltName in its order. */
+    /* DNS names as name_host() gives them and addresses as ip_normalise() does, each once:
+     * subjectAltName in its order, then the subject's CN if it is a DNS name. */
     char **names;
     size_t n;
     bool cn_alone;     /* the CN is no subjectAltName: some CAs refuse that */
     char key_type[32]; /* as cert_info.key_type */
-    bool key_refused;  /* no CA takes such a key: not RSA of 2,048 to 4,096, P-256, P-384 */
+    bool key_refused;  /* public CAs take RSA of 2,048 to 4,096 bits, P-256 and P-384; it is none */
     uint8_t spki[SHA256_LEN];
     bool must_staple; /* TLS feature status_request (RFC 7633) */
     bool wants_ca;    /* basicConstraints with CA: no ACME server grants it */

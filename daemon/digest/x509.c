@@ -6,16 +6,17 @@
  * are read by OpenSSL's template engine with the key left as it stands; the key is built only for
  * an issuer whose signature must be checked (chain.c).
  */
+#include "base/ip.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "digest/base64.h"
 #include "digest/crypto_err.h"
 #include "digest/x509_private.h"
 
-#include <arpa/inet.h>
 #include <openssl/asn1t.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/tls1.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -150,11 +151,11 @@ static int add_dns(struct cert_info *c, const ASN1_STRING *s)
 
 static int add_ip(struct cert_info *c, const ASN1_STRING *s)
 {
-    char text[INET6_ADDRSTRLEN];
+    char text[IP_TEXT];
     int n = ASN1_STRING_length(s);
     if (n != 4 && n != 16)
         return -1;
-    inet_ntop(n == 4 ? AF_INET : AF_INET6, ASN1_STRING_get0_data(s), text, sizeof(text));
+    ip_text(ASN1_STRING_get0_data(s), (size_t)n, text);
     add_name(&c->ips, &c->ips_n, xstrdup(text));
     return 0;
 }
@@ -198,6 +199,33 @@ static int read_basic_constraints(struct cert_info *c, const struct tbs *t)
     BASIC_CONSTRAINTS *bc = get_extension(t, NID_basic_constraints, &bad);
     c->is_ca = bc && bc->ca;
     BASIC_CONSTRAINTS_free(bc);
+    return bad ? -1 : 0;
+}
+
+bool features_staple(const TLS_FEATURE *features)
+{
+    for (int i = 0; i < sk_ASN1_INTEGER_num(features); i++) {
+        if (ASN1_INTEGER_get(sk_ASN1_INTEGER_value(features, i)) == TLSEXT_TYPE_status_request)
+            return true;
+    }
+    return false;
+}
+
+static int read_features(struct cert_info *c, const struct tbs *t)
+{
+    bool bad = false;
+    TLS_FEATURE *features = get_extension(t, NID_tlsfeature, &bad);
+    c->must_staple = features_staple(features);
+    TLS_FEATURE_free(features);
+    return bad ? -1 : 0;
+}
+
+static int read_own_id(struct cert_info *c, const struct tbs *t)
+{
+    bool bad = false;
+    ASN1_OCTET_STRING *id = get_extension(t, NID_subject_key_identifier, &bad);
+    c->ski = id ? hex_text(ASN1_STRING_get0_data(id), (size_t)ASN1_STRING_length(id)) : xstrdup("");
+    ASN1_OCTET_STRING_free(id);
     return bad ? -1 : 0;
 }
 
@@ -253,6 +281,17 @@ static void name_key_type(const struct spki *s, char *out, size_t size)
         snprintf(out, size, "%s", nid == EVP_PKEY_ED25519 ? "ed25519" : "other");
 }
 
+int spki_key_type(const void *der, size_t n, char *out, size_t size)
+{
+    const uint8_t *p = der;
+    ASN1_VALUE *v = ASN1_item_d2i(NULL, &p, (long)n, ASN1_ITEM_rptr(SPKI));
+    if (!v)
+        return -1;
+    name_key_type((struct spki *)v, out, size);
+    ASN1_item_free(v, ASN1_ITEM_rptr(SPKI));
+    return 0;
+}
+
 static int read_key(struct cert_info *c, const struct tbs *t)
 {
     if (t->spki->type != V_ASN1_SEQUENCE)
@@ -263,19 +302,14 @@ static int read_key(struct cert_info *c, const struct tbs *t)
     c->priv->spki_der = xmemdup(p, n);
     c->priv->spki_n = n;
     sha256(p, n, c->spki);
-    ASN1_VALUE *v = ASN1_item_d2i(NULL, &p, (long)n, ASN1_ITEM_rptr(SPKI));
-    if (!v)
-        return -1;
-    name_key_type((struct spki *)v, c->key_type, sizeof(c->key_type));
-    ASN1_item_free(v, ASN1_ITEM_rptr(SPKI));
-    return 0;
+    return spki_key_type(p, n, c->key_type, sizeof(c->key_type));
 }
 
 static int fill(struct cert_info *c, struct tbs *t)
 {
     if (read_time(t->validity->notBefore, &c->not_before_ms) ||
-        read_time(t->validity->notAfter, &c->not_after_ms) || read_ids(c, t) || read_names(c, t) ||
-        read_basic_constraints(c, t) || read_key(c, t))
+        read_time(t->validity->notAfter, &c->not_after_ms) || read_ids(c, t) || read_own_id(c, t) ||
+        read_names(c, t) || read_basic_constraints(c, t) || read_features(c, t) || read_key(c, t))
         return -1;
     c->issuer_cn = read_cn(t->issuer);
     c->subject_cn = read_cn(t->subject);
@@ -366,6 +400,7 @@ void cert_info_unref(const struct cert_info *info)
     free(c->subject_cn);
     free(c->issuer_cn);
     free(c->aki);
+    free(c->ski);
     free(c->cert_id);
     free(c);
 }

@@ -5,7 +5,7 @@
 
 #include "digest/x509.h"
 
-#include <openssl/types.h>
+#include <openssl/x509v3.h>
 
 struct cert_private {
     unsigned refs; /* chains and the cache */
@@ -25,6 +25,11 @@ struct cert_private {
 struct cert_info *cert_info_read(const void *der, size_t n, const char *fingerprint, struct err *e);
 void cert_info_unref(const struct cert_info *c);
 const struct cert_info *cert_info_ref(const struct cert_info *c);
+
+/* key_type of the octets of a SubjectPublicKeyInfo, as cert_info has it. -1: it is none. */
+int spki_key_type(const void *der, size_t n, char *out, size_t size);
+/* Whether status_request (RFC 6066) is among the features (RFC 7633); NULL: no. */
+bool features_staple(const TLS_FEATURE *features);
 
 /* A reference for the caller, or NULL; cache may be NULL. */
 const struct cert_info *cert_cache_find(struct cert_cache *c, const char *fingerprint);

@@ -9,17 +9,10 @@
  * } } } } }, signatureAlgorithm, BIT STRING }
  */
 #include "keys/csr.h"
+#include "base/ip.h"
 #include "base/mem.h"
-#include "base/name.h"
-#include "digest/crypto_err.h"
-#include "digest/pem.h"
 
-#include <openssl/err.h>
-#include <openssl/x509v3.h>
-#include <stdlib.h>
 #include <string.h>
-
-#define CSR_MAX (512u << 10)
 
 enum tag {
     TAG_BIT_STRING = 0x03,
@@ -28,11 +21,15 @@ enum tag {
     TAG_SET = 0x31,
     TAG_ATTRIBUTES = 0xa0,
     TAG_DNS_NAME = 0x82,
+    TAG_IP_ADDRESS = 0x87,
 };
 
 static const uint8_t oid_extension_request[] = {0x06, 0x09, 0x2a, 0x86, 0x48, 0x86,
                                                 0xf7, 0x0d, 0x01, 0x09, 0x0e};
 static const uint8_t oid_subject_alt_name[] = {0x06, 0x03, 0x55, 0x1d, 0x11};
+/* A whole Extension: tlsfeature with INTEGER 5, status_request (RFC 7633). */
+static const uint8_t must_staple[] = {0x30, 0x11, 0x06, 0x08, 0x2b, 0x06, 0x01, 0x05, 0x05, 0x07,
+                                      0x01, 0x18, 0x04, 0x05, 0x30, 0x03, 0x02, 0x01, 0x05};
 static const uint8_t version_and_subject[] = {0x02, 0x01, 0x00, 0x30, 0x00};
 
 /* Whole AlgorithmIdentifiers (RFC 5758, RFC 4055). */
@@ -70,18 +67,29 @@ static void enclose(struct buf *inner, enum tag tag, const void *before, size_t 
     *inner = outer;
 }
 
+static void put_name(struct buf *out, const char *name)
+{
+    uint8_t address[IP_OCTETS];
+    size_t n;
+    bool ip = ip_parse(name, address, &n);
+    if (!ip)
+        n = strlen(name);
+    put_head(out, ip ? TAG_IP_ADDRESS : TAG_DNS_NAME, n);
+    buf_put(out, ip ? (const void *)address : name, n);
+}
+
 /* The attributes, from the innermost element outwards. */
-static void put_attributes(struct buf *out, const char *const *names, size_t n)
+static void put_attributes(struct buf *out, const struct csr_want *w)
 {
     struct buf at;
-    buf_init(&at, CSR_MAX);
-    for (size_t i = 0; i < n; i++) {
-        put_head(&at, TAG_DNS_NAME, strlen(names[i]));
-        buf_puts(&at, names[i]);
-    }
+    buf_init(&at, CSR_INFO_MAX);
+    for (size_t i = 0; i < w->n; i++)
+        put_name(&at, w->names[i]);
     enclose(&at, TAG_SEQUENCE, NULL, 0);
     enclose(&at, TAG_OCTET_STRING, NULL, 0);
     enclose(&at, TAG_SEQUENCE, oid_subject_alt_name, sizeof(oid_subject_alt_name));
+    if (w->must_staple)
+        buf_put(&at, must_staple, sizeof(must_staple));
     enclose(&at, TAG_SEQUENCE, NULL, 0);
     enclose(&at, TAG_SET, NULL, 0);
     enclose(&at, TAG_SEQUENCE, oid_extension_request, sizeof(oid_extension_request));
@@ -102,20 +110,24 @@ static void put_algorithm(struct buf *out, enum key_type t)
         buf_put(out, rsa_with_sha256, sizeof(rsa_with_sha256));
 }
 
-int csr_put(struct pkey *key, const char *const *names, size_t n, struct buf *out, struct err *e)
+int csr_put_want(struct pkey *key, const struct csr_want *w, struct buf *out, struct err *e)
 {
     static const uint8_t no_unused_bits[] = {0};
     CLEANUP_BUF struct buf request, bits;
     uint8_t signature[PKEY_SIGNATURE_MAX];
     size_t spki_n, signature_n;
     const void *spki = pkey_spki_der(key, &spki_n);
-    buf_init(&request, CSR_MAX);
+    buf_init(&request, CSR_INFO_MAX);
     buf_init(&bits, PKEY_SIGNATURE_MAX + 16);
-    if (n == 0 || n > CSR_NAMES_MAX)
-        return err_set(e, ERR_BUG, "a CSR for %zu names", n);
+    if (w->n == 0 || w->n > CSR_NAMES_MAX)
+        return err_set(e, ERR_BUG, "a CSR for %zu names", w->n);
+    if (!key_type_for_certificate(pkey_type(key)))
+        return err_set(e, ERR_CONFIG,
+                       "no CA certifies a key of type %s: use an ECDSA or RSA key for certificates",
+                       key_type_name(pkey_type(key)));
     buf_put(&request, version_and_subject, sizeof(version_and_subject));
     buf_put(&request, spki, spki_n);
-    put_attributes(&request, names, n);
+    put_attributes(&request, w);
     enclose(&request, TAG_SEQUENCE, NULL, 0);
     if (buf_failed(&request))
         return err_set(e, ERR_LOCAL, "a CSR is too long");
@@ -131,92 +143,26 @@ int csr_put(struct pkey *key, const char *const *names, size_t n, struct buf *ou
     return 0;
 }
 
-static X509_REQ *decode(const void *p, size_t n, struct buf *der, struct err *e)
+int csr_put(struct pkey *key, const char *const *names, size_t n, struct buf *out, struct err *e)
 {
-    struct pem_reader r;
-    const uint8_t *at = p;
-    X509_REQ *req = d2i_X509_REQ(NULL, &at, (long)n);
-    if (req) {
-        buf_put(der, p, (size_t)(at - (const uint8_t *)p));
-        return req;
-    }
-    pem_reader_init(&r, p, n);
-    int got = pem_next(&r, "CERTIFICATE REQUEST", der, NULL);
-    if (got != 1) {
-        pem_reader_init(&r, p, n);
-        got = pem_next(&r, "NEW CERTIFICATE REQUEST", der, NULL);
-    }
-    at = (const uint8_t *)buf_str(der);
-    req = got == 1 ? d2i_X509_REQ(NULL, &at, (long)der->len) : NULL;
-    if (!req)
-        crypto_err(e, ERR_CONFIG, "a CSR cannot be decoded; it must be PEM or DER");
-    return req;
-}
-
-static int take_name(const GENERAL_NAME *g, char **ret, struct err *e)
-{
-    char name[NAME_MAX_TEXT];
-    if (g->type != GEN_DNS)
-        return err_set(e, ERR_CONFIG, "a CSR has a name that is no DNS name");
-    size_t n = (size_t)ASN1_STRING_length(g->d.dNSName);
-    CLEANUP_FREE char *text = xstrndup((const char *)ASN1_STRING_get0_data(g->d.dNSName), n);
-    enum name_problem p = strlen(text) == n ? name_host(text, name) : NAME_CHARACTER;
-    if (p != NAME_OK)
-        return err_set(e, ERR_CONFIG, "a CSR has a name that cannot be certified: %s",
-                       name_problem_text(p));
-    *ret = xstrdup(name);
-    return 0;
-}
-
-static int take_names(X509_REQ *req, char ***ret_names, size_t *ret_n, struct err *e)
-{
-    STACK_OF(X509_EXTENSION) *extensions = X509_REQ_get_extensions(req);
-    GENERAL_NAMES *sans = X509V3_get_d2i(extensions, NID_subject_alt_name, NULL, NULL);
-    int n = sk_GENERAL_NAME_num(sans), rc = 0;
-    if (n < 1 || n > CSR_NAMES_MAX)
-        rc = err_set(e, ERR_CONFIG, "a CSR needs 1 to %d names as subjectAltName", CSR_NAMES_MAX);
-    char **names = xcalloc(n > 0 ? (size_t)n : 1, sizeof(*names));
-    size_t kept = 0;
-    for (int i = 0; i < n && rc == 0; i++) {
-        rc = take_name(sk_GENERAL_NAME_value(sans, i), &names[kept], e);
-        kept += rc == 0;
-    }
-    GENERAL_NAMES_free(sans);
-    sk_X509_EXTENSION_pop_free(extensions, X509_EXTENSION_free);
-    if (rc == 0) {
-        *ret_names = names;
-        *ret_n = kept;
-        return 0;
-    }
-    while (kept > 0)
-        free(names[--kept]);
-    free(names);
-    return rc;
+    const struct csr_want w = {.names = names, .n = n};
+    return csr_put_want(key, &w, out, e);
 }
 
 int csr_read(const void *p, size_t n, struct buf *ret_der, char ***ret_names, size_t *ret_n,
              uint8_t spki[SHA256_LEN], struct err *e)
 {
-    CLEANUP_BUF struct buf der;
-    buf_init(&der, CSR_MAX);
-    if (n > CSR_MAX)
-        return err_set(e, ERR_CONFIG, "a CSR of %zu bytes is too long", n);
-    X509_REQ *req = decode(p, n, &der, e);
-    if (!req)
+    struct csr_info *c = csr_info_read(p, n, e);
+    if (!c)
         return -1;
-    EVP_PKEY *key = X509_REQ_get0_pubkey(req);
-    uint8_t *bytes = NULL;
-    int rc = -1, spki_n = key ? i2d_PUBKEY(key, &bytes) : -1;
-    if (spki_n <= 0 || X509_REQ_verify(req, key) != 1)
-        crypto_err(e, ERR_CONFIG, "a CSR's own signature is not good");
-    else
-        rc = take_names(req, ret_names, ret_n, e);
+    int rc = buf_put(ret_der, c->der, c->der_n);
     if (rc == 0) {
-        sha256(bytes, (size_t)spki_n, spki);
-        buf_put(ret_der, der.data, der.len);
+        memcpy(spki, c->spki, SHA256_LEN);
+        *ret_names = c->names;
+        *ret_n = c->n;
+        c->names = NULL;
+        c->n = 0;
     }
-    OPENSSL_free(bytes);
-    X509_REQ_free(req);
-    ERR_clear_error();
-    return rc;
+    csr_info_free(c);
+    return rc ? err_set(e, ERR_CONFIG, "a CSR is too long") : 0;
 }

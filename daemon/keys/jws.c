@@ -114,3 +114,32 @@ int jws_bind_account(const char *kid, const char *url, const void *mac_key, size
     size_t n = hmac(HASH_SHA256, mac_key, mac_key_n, input.data, input.len, mac);
     return put_jws(out, &input, header_n, mac, n, e);
 }
+
+int jws_key_change(struct pkey *new_key, struct pkey *old_key, const char *account_url,
+                   const char *url, struct buf *out, struct err *e)
+{
+    const struct jws_protected protect = {.url = url};
+    CLEANUP_BUF struct buf payload;
+    buf_init(&payload, JWS_MAX);
+    if (check_text(account_url, e))
+        return -1;
+    put_member(&payload, "account", account_url);
+    if (buf_putf(&payload, ",\"oldKey\":%s}", pkey_jwk(old_key)))
+        return err_set(e, ERR_LOCAL, "a key change is too long");
+    return jws_sign(new_key, &protect, payload.data, out, e);
+}
+
+int jws_revocation(const void *cert_der, size_t n, int reason, struct buf *out, struct err *e)
+{
+    if (reason < -1 || reason > 10 || reason == 7)
+        return err_set(e, ERR_CONFIG,
+                       "there is no reason %d for a revocation: 0 unspecified, 1 keyCompromise, "
+                       "3 affiliationChanged, 4 superseded and 5 cessationOfOperation are usual",
+                       reason);
+    buf_puts(out, "{\"certificate\":\"");
+    base64url_put(out, cert_der, n);
+    buf_puts(out, "\"");
+    if (reason >= 0)
+        buf_putf(out, ",\"reason\":%d", reason);
+    return buf_puts(out, "}") ? err_set(e, ERR_LOCAL, "a revocation is too long") : 0;
+}

@@ -132,7 +132,7 @@ static void users_requests_are_read(void **state)
 static void bad_requests_are_refused(void **state)
 {
     (void)state;
-    static const char *const bad_names[] = {"exa mple.org", "example..org", "192.0.2.1", "x\xff"};
+    static const char *const bad_names[] = {"exa mple.org", "example..org", "x\xff"};
     CLEANUP_PKEY struct pkey *k = pkey_generate(KEY_ECDSA_P256, NULL);
     CLEANUP_BUF struct buf der;
     struct err e = ERR_INIT;
