@@ -16,6 +16,7 @@
 #include "keeper/accounts.h"
 #include "keeper/certs.h"
 #include "keeper/disk.h"
+#include "keeper/http01.h"
 #include "keeper/keygen.h"
 #include "keeper/live.h"
 #include "keeper/pending.h"
@@ -37,6 +38,7 @@ struct services {
     struct cert_cache *cache;
     struct steps *steps;
     struct workers *workers;
+    struct webroots *webroots;
     struct disk *disk;
     struct map *busy; /* name of a certificate -> its task that is the disk's or the key maker's */
     struct list tasks, orphans;
@@ -54,6 +56,7 @@ struct task {
     struct conf *conf;
     const struct conf_cert *cert;
     const char *what; /* for the log: deployment of the step */
+    struct conf_step http01;
     struct certs_work *work;
     bool busy; /* the certificate's, as the map says */
     bool installs;
@@ -73,6 +76,7 @@ struct services *services_new(const struct services_env *env)
         steps_new(&(struct steps_env){.loop = env->loop, .dir = env->dir, .systemd = env->systemd});
     s->workers = workers_new(&(struct workers_env){
         .loop = env->loop, .log = env->log, .program = env->programs->worker});
+    s->webroots = webroots_new();
     s->disk = disk_new(env->loop, env->dir);
     s->busy = map_new();
     list_init(&s->tasks);
@@ -585,6 +589,94 @@ static int do_worker_kill(struct services *s, uint32_t id, const union keeper_ms
     return 0;
 }
 
+/* ---- http-01 and tls-alpn-01 ---- */
+
+static int do_listen(struct services *s, uint32_t id, const union keeper_msg *m)
+{
+    struct err e = ERR_INIT;
+    int fd = listen_open(s->conf, &s->env.given, m->listen.addr, &e);
+    if (fd < 0)
+        return refuse(s, id, &e);
+    s->env.answer(s->env.arg, KEEPER_MSG_LISTEN_IS, id, NULL, fd);
+    return 0;
+}
+
+static void http01_ran(void *arg, const char *text, const struct err *err)
+{
+    struct task *t = arg;
+    struct services *s = t->services;
+    (void)text;
+    t->step = NULL;
+    if (err->cls != ERR_NONE)
+        refuse(s, t->id, err);
+    else
+        answer(s, KEEPER_MSG_DONE, t->id, NULL);
+    task_free(t);
+}
+
+static void run_http01(struct services *s, uint32_t id, const struct conf_cert *cert,
+                       const struct keeper_msg_http01 *m, const char *content)
+{
+    CLEANUP_FREE char *input = http01_input(cert, m->name, m->token, content, m->add);
+    struct task *t = task_new(s, id);
+    t->cert = cert;
+    t->http01 = (struct conf_step){
+        .kind = CONF_STEP_RUN, .timeout_ms = HTTP01_RUN_TIMEOUT_MS, .argv = cert->http01.argv};
+    t->step = step_start_with(s->steps, s->conf, &t->http01, cert, input, http01_ran, t);
+}
+
+static bool has_name(const struct conf_cert *cert, const char *name)
+{
+    for (size_t i = 0; i < cert->n_names; i++) {
+        if (str_eq(cert->names[i].name, name))
+            return true;
+    }
+    return false;
+}
+
+/* The key authorization (RFC 8555 section 8.1); NULL while there is no account key. */
+static char *key_authorization(struct services *s, const struct keeper_msg_http01 *m, struct err *e)
+{
+    const struct conf_ca *ca;
+    struct account *a;
+    if (find_ca(s, m->ca, &ca, e) || !(a = accounts_get(s->accounts, ca, e)))
+        return NULL;
+    if (!a->key) {
+        err_set(e, ERR_BUG, "CA %s has no account key yet", ca->name);
+        return NULL;
+    }
+    return xasprintf("%s.%s", m->token, pkey_thumbprint(a->key));
+}
+
+/* What was added under an earlier configuration is removed all the same, if only from webroots. */
+static int do_http01(struct services *s, uint32_t id, const union keeper_msg *msg)
+{
+    const struct keeper_msg_http01 *m = &msg->http01;
+    const struct conf_cert *cert = conf_find_cert(s->conf, m->cert);
+    bool runs = cert && cert->http01.kind == CONF_HTTP01_RUN;
+    bool written = cert && cert->http01.kind == CONF_HTTP01_WEBROOT;
+    struct err e = ERR_INIT;
+    CLEANUP_FREE char *content = NULL;
+    if (!http01_token_ok(m->token))
+        err_set(&e, ERR_PEER,
+                "the CA's token is not one of RFC 8555: 22 to 128 of A-Z a-z 0-9 - _");
+    else if (m->add && !(cert && has_name(cert, m->name) && (runs || written)))
+        err_set(&e, ERR_BUG, "certificate %s has no webroot or command for %s", m->cert, m->name);
+    else if (!(content = key_authorization(s, m, &e)) && !m->add)
+        err_clear(&e);
+    if (err_is(&e))
+        return refuse(s, id, &e);
+    if (runs) {
+        run_http01(s, id, cert, m, content ? content : "");
+        return 0;
+    }
+    if (m->add ? webroots_add(s->webroots, cert->http01.webroot, m->token, content, &e)
+               : webroots_remove(s->webroots, written ? cert->http01.webroot : "", m->token, &e))
+        return refuse(s, id, &e);
+    answer(s, KEEPER_MSG_DONE, id, NULL);
+    return 0;
+}
+
 static int do_cancel(struct services *s, uint32_t id, const union keeper_msg *m)
 {
     struct task *t = task_find(s, id);
@@ -611,6 +703,8 @@ static const struct service {
     {KEEPER_MSG_STEP, do_step, true},
     {KEEPER_MSG_WORKER, do_worker, true},
     {KEEPER_MSG_WORKER_KILL, do_worker_kill, false},
+    {KEEPER_MSG_LISTEN, do_listen, true},
+    {KEEPER_MSG_HTTP01, do_http01, true},
     {KEEPER_MSG_CANCEL, do_cancel, false},
 };
 
@@ -645,6 +739,7 @@ void services_free(struct services *s)
     map_free(s->busy);
     steps_free(s->steps);
     workers_free(s->workers);
+    webroots_free(s->webroots);
     accounts_free(s->accounts);
     pendings_free(s->pendings);
     cert_cache_free(s->cache);

@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "conf/conf.h"
+#include "keeper/listen.h"
 #include "keeper/programs.h"
 #include "keeper/statedir.h"
 #include "loop/loop.h"
@@ -22,6 +23,7 @@ struct services_env {
     const struct statedir *dir;
     const struct programs *programs;
     bool systemd;
+    struct listen_given given;
     /* An answer for the engine; takes fd. */
     void (*answer)(void *arg, enum keeper_msg_type type, uint32_t id, const void *msg, int fd);
     void *arg;

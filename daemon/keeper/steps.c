@@ -42,6 +42,7 @@ struct step_run {
     const struct conf_step *step;
     const struct conf_cert **certs;
     size_t n;
+    char *input; /* NULL: the certificates' description */
     struct child *child;
     struct defer defer;
     struct err err;
@@ -74,6 +75,7 @@ static void run_free(struct step_run *r)
     list_remove(&r->node);
     conf_unref(r->conf);
     free(r->certs);
+    free(r->input);
     free(r->text);
     free(r);
 }
@@ -141,6 +143,8 @@ static void describe(const struct step_run *r, const struct conf_cert *cert, str
 /* What a command reads on its standard input. */
 static char *make_input(const struct step_run *r)
 {
+    if (r->input)
+        return xstrdup(r->input);
     CLEANUP_JSON struct json *j = json_object();
     if (!r->step->once) {
         describe(r, r->certs[0], j);
@@ -377,9 +381,9 @@ static void run_queue(struct steps *s)
     }
 }
 
-struct step_run *step_start(struct steps *s, struct conf *conf, const struct conf_step *step,
-                            const struct conf_cert *const *certs, size_t n, step_done_fn *fn,
-                            void *arg)
+static struct step_run *run_new(struct steps *s, struct conf *conf, const struct conf_step *step,
+                                const struct conf_cert *const *certs, size_t n, step_done_fn *fn,
+                                void *arg)
 {
     struct step_run *r = xnew(struct step_run);
     r->steps = s;
@@ -390,9 +394,30 @@ struct step_run *step_start(struct steps *s, struct conf *conf, const struct con
     r->fn = fn;
     r->arg = arg;
     list_append(&s->queued, &r->node);
-    if (s->children < STEPS_CHILDREN || !kinds[step->kind].child)
+    return r;
+}
+
+static struct step_run *run_begin(struct step_run *r)
+{
+    if (r->steps->children < STEPS_CHILDREN || !kinds[r->step->kind].child)
         run_one(r);
     return r;
+}
+
+struct step_run *step_start(struct steps *s, struct conf *conf, const struct conf_step *step,
+                            const struct conf_cert *const *certs, size_t n, step_done_fn *fn,
+                            void *arg)
+{
+    return run_begin(run_new(s, conf, step, certs, n, fn, arg));
+}
+
+struct step_run *step_start_with(struct steps *s, struct conf *conf, const struct conf_step *step,
+                                 const struct conf_cert *cert, const char *input, step_done_fn *fn,
+                                 void *arg)
+{
+    struct step_run *r = run_new(s, conf, step, &cert, 1, fn, arg);
+    r->input = xstrdup(input);
+    return run_begin(r);
 }
 
 void step_cancel(struct step_run *r)

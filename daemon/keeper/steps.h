@@ -33,6 +33,11 @@ typedef void step_done_fn(void *arg, const char *text, const struct err *err);
 struct step_run *step_start(struct steps *s, struct conf *conf, const struct conf_step *step,
                             const struct conf_cert *const *certs, size_t n, step_done_fn *fn,
                             void *arg);
+/* The same for a command of ours that is no deployment: input, which is copied, is what it reads.
+ */
+struct step_run *step_start_with(struct steps *s, struct conf *conf, const struct conf_step *step,
+                                 const struct conf_cert *cert, const char *input, step_done_fn *fn,
+                                 void *arg);
 void step_cancel(struct step_run *r); /* kills what runs; no callback */
 
 #endif
