@@ -67,6 +67,15 @@ struct ca *acme_find_ca(const struct acme *a, const char *name)
     return map_get(a->cas, name);
 }
 
+void acme_each_ca(const struct acme *a, void (*fn)(void *arg, struct ca *), void *arg)
+{
+    const char *name;
+    void *ca;
+
+    for (size_t i = 0; map_next(a->cas, &i, &name, &ca);)
+        fn(arg, ca);
+}
+
 const struct acme_env *acme_get_env(const struct acme *a)
 {
     return &a->env;

@@ -16,6 +16,7 @@ struct ca *ca_new(struct list *servers, const struct acme_env *env, struct conf 
     c->conf = conf_ref(conf);
     c->cf = cf;
     list_init(&c->queue);
+    list_init(&c->holds);
     account_init(&c->account, c);
     orders_init(&c->orders, c);
     return c;
@@ -48,11 +49,22 @@ bool ca_same(const struct ca *c, const struct conf_ca *cf)
            o->timeout_ms == cf->timeout_ms;
 }
 
+static void tell_holds(struct ca *c)
+{
+    list_each(it, &c->holds)
+    {
+        struct ca_hold *h = list_item(it, struct ca_hold, node);
+        h->fn(h->arg);
+    }
+}
+
 static void admit(void *arg)
 {
     struct ca *c = ca_ref(arg);
 
-    while (!list_empty(&c->queue) && (c->running < c->cf->max_orders || c->running == 0)) {
+    tell_holds(c);
+    while (list_empty(&c->holds) && !list_empty(&c->queue) &&
+           (c->running < c->cf->max_orders || c->running == 0)) {
         struct ca_place *p = list_item(c->queue.next, struct ca_place, node);
         list_remove(&p->node);
         p->state = CA_PLACE_HELD;
@@ -96,6 +108,27 @@ void ca_place_put(struct ca_place *p)
         c->running--;
     p->state = CA_PLACE_NONE;
     p->ca = NULL;
-    if (!list_empty(&c->queue))
+    if (!list_empty(&c->queue) || !list_empty(&c->holds))
         loop_defer(c->env->loop, &c->admit, admit, c);
+}
+
+void ca_hold(struct ca *c, struct ca_hold *h, void (*fn)(void *arg), void *arg)
+{
+    h->ca = ca_ref(c);
+    h->fn = fn;
+    h->arg = arg;
+    list_append(&c->holds, &h->node);
+    loop_defer(c->env->loop, &c->admit, admit, c);
+}
+
+void ca_release(struct ca_hold *h)
+{
+    struct ca *c = h->ca;
+
+    if (!c)
+        return;
+    list_remove(&h->node);
+    h->ca = NULL;
+    loop_defer(c->env->loop, &c->admit, admit, c);
+    ca_unref(c);
 }

@@ -18,6 +18,7 @@ struct ca {
     struct orders orders;
     unsigned running;  /* orders that have a place; at most cf->max_orders */
     struct list queue; /* of struct ca_place */
+    struct list holds; /* of struct ca_hold: nobody gets a place */
     struct defer admit;
     struct err last_error;
 };
@@ -41,5 +42,16 @@ struct ca_place {
 };
 void ca_place_get(struct ca *c, struct ca_place *p, void (*fn)(void *arg), void *arg);
 void ca_place_put(struct ca_place *p); /* gives it back, or leaves the line */
+
+/* While one is there no order gets a place; fn is called from the loop as those end that run.
+ * Embedded; zeroed is idle. */
+struct ca_hold {
+    struct list node;
+    struct ca *ca; /* has a reference; NULL: idle */
+    void (*fn)(void *arg);
+    void *arg;
+};
+void ca_hold(struct ca *c, struct ca_hold *h, void (*fn)(void *arg), void *arg);
+void ca_release(struct ca_hold *h);
 
 #endif

@@ -7,6 +7,7 @@
 
 struct ca;
 struct ca *acme_find_ca(const struct acme *a, const char *name); /* NULL: none; no reference */
+void acme_each_ca(const struct acme *a, void (*fn)(void *arg, struct ca *), void *arg);
 const struct acme_env *acme_get_env(const struct acme *a);
 
 #endif

@@ -117,7 +117,8 @@ static void account_again(void *arg, const struct err *err)
 
 static bool own_account(const struct request *r)
 {
-    return r->spec.what != KEEPER_NEW_ACCOUNT && r->spec.what != KEEPER_FIND_ACCOUNT;
+    return !r->spec.task && r->spec.what != KEEPER_NEW_ACCOUNT &&
+           r->spec.what != KEEPER_FIND_ACCOUNT;
 }
 
 /* accountDoesNotExist is RFC 8555's; some servers give a bare 401, or 403 about the account. */
@@ -224,7 +225,8 @@ static void sign(struct request *r)
                                     .ca = r->ca->cf->name,
                                     .cert = r->spec.cert ? r->spec.cert : "",
                                     .url = r->url,
-                                    .nonce = r->nonce};
+                                    .nonce = r->nonce,
+                                    .task = r->spec.task};
 
     r->changes = r->ca->account.changes;
     r->sign = k->ops->sign(k, &q, have_signature, r);

@@ -26,8 +26,10 @@ struct request_spec {
     enum request_target target; /* of the directory, or ... */
     const char *url;            /* ... REQUEST_URL: this; copied */
     const char *cert;           /* NULL: none; outlives the request */
-    bool pem;                   /* a certificate chain is wanted, not JSON */
-    bool once;                  /* an answer that may have been lost is the owner's affair */
+    uint64_t task;    /* of the keeper's that it belongs to: the account is as it is, and is neither
+                         looked up nor made; 0: none */
+    bool pem;         /* a certificate chain is wanted, not JSON */
+    bool once;        /* an answer that may have been lost is the owner's affair */
     bool slow;        /* some CAs work inside this request (finalize): four times the time limit */
     bool *unanswered; /* NULL, or told whether the server has the request and has not said that
                          nothing came of it; outlives the request */

@@ -26,13 +26,21 @@ enum keeper_sign {
     KEEPER_NEW_ORDER,       /* for cert; profile and replaces composed by the keeper, see flags */
     KEEPER_ANSWER,          /* {} to a challenge */
     KEEPER_FINALIZE,        /* the CSR of cert's pending key */
-    KEEPER_DEACTIVATE_AUTHZ /* refused when url is the account's own */
+    KEEPER_DEACTIVATE_AUTHZ, /* refused when url is the account's own */
+    /* Only inside a task of the keeper's: */
+    KEEPER_UPDATE_ACCOUNT, /* contact and terms, from the configuration */
+    KEEPER_DEACTIVATE_ACCOUNT,
+    KEEPER_KEY_CHANGE, /* to the pending key */
+    KEEPER_REVOKE,     /* the task's certificate, by the key that the keeper chose */
+    KEEPER_SIGN_KINDS
 };
 enum {
     KEEPER_F_REPLACES = 1, /* NEW_ORDER: name the installed certificate's certID */
     KEEPER_F_PROFILE = 2,  /* NEW_ORDER: send the configured profile */
     KEEPER_F_TERMS = 4,    /* NEW_ACCOUNT: the directory has terms of service */
     KEEPER_F_EAB = 8,      /* NEW_ACCOUNT: bind the external account */
+    KEEPER_F_PENDING = 16, /* FIND_ACCOUNT in a task: with the pending key, not the one in force */
+    KEEPER_F_DRY = 32,     /* NEW_ORDER, FINALIZE: with the key of a rehearsal */
 };
 struct keeper_sign_request {
     enum keeper_sign what;
@@ -41,6 +49,7 @@ struct keeper_sign_request {
     const char *cert; /* NEW_ORDER, FINALIZE; "" else */
     const char *url;  /* byte for byte as the CA gave it */
     const char *nonce;
+    uint64_t task; /* 0: none */
 };
 /* jws: the request's body; lives for the call. */
 typedef void keeper_signed_fn(void *arg, const char *jws, size_t n, const struct err *err);
@@ -84,6 +93,40 @@ struct keeper_http01_request {
     const char *name; /* host name or address that is to be proved */
     const char *token;
     bool add; /* false: remove; absent is success */
+};
+
+/*
+ * What an operator asked for over the admin socket and the keeper cannot do itself, since it has no
+ * network. The keeper opens a task under a random number, for a bounded time, and signs what may
+ * not be signed otherwise only under that number. The engine tells how it goes and how it ended; an
+ * engine that ends itself ends its tasks.
+ */
+enum keeper_task_kind {
+    KEEPER_TASK_SHOW,       /* read the account at ca, whose URL is `url` */
+    KEEPER_TASK_UPDATE,     /* UPDATE_ACCOUNT */
+    KEEPER_TASK_DEACTIVATE, /* DEACTIVATE_ACCOUNT */
+    KEEPER_TASK_FIND,       /* FIND_ACCOUNT, with the key in force */
+    KEEPER_TASK_CHANGE_KEY, /* KEY_CHANGE, while no order of the account is under way */
+    KEEPER_TASK_WHICH_KEY,  /* FIND_ACCOUNT, pending first: which is in force? */
+    KEEPER_TASK_REVOKE,     /* REVOKE; cert: whom it concerns, "" when it is not configured */
+    KEEPER_TASK_REPLACE,    /* renew cert with a fresh key, and REVOKE once that is deployed */
+    KEEPER_TASK_FORGET,     /* all that the store has of cert */
+    KEEPER_TASK_SNAPSHOT,   /* a copy of the state store, under the name `url` in the engine's folder */
+    KEEPER_TASK_KINDS
+};
+struct keeper_task {
+    uint64_t id; /* never 0 */
+    enum keeper_task_kind kind;
+    const char *ca, *cert, *url; /* "" where the kind has none; live for the call */
+    int64_t life_ms;             /* from now; the keeper gives up then */
+};
+enum keeper_task_key { KEEPER_KEY_UNKNOWN, KEEPER_KEY_NEW, KEEPER_KEY_OLD };
+struct keeper_task_result {
+    enum keeper_task_key key; /* CHANGE_KEY, WHICH_KEY: what is in force */
+    const char *url;          /* of the account: FIND, WHICH_KEY; "" */
+    const char *status, *orders;
+    const char *const *contact;
+    size_t n_contact;
 };
 
 struct keeper_ops {

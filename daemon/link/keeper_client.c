@@ -27,6 +27,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+_Static_assert(KEEPER_SIGN_KINDS == KEEPER_MSG_SIGN_KINDS, "keeper_msg.h counts them");
+_Static_assert(KEEPER_TASK_KINDS == KEEPER_MSG_TASK_KINDS, "likewise");
+
 #define SLOT_BITS 16
 #define SLOTS_MAX (1u << SLOT_BITS)
 #define PREPARES_AHEAD 64
@@ -425,6 +428,18 @@ static void take_start(struct keeper_client *c, const struct keeper_msg_start *m
     c->handler.start(c->arg, &s);
 }
 
+static void take_task(struct keeper_client *c, const struct keeper_msg_task *m)
+{
+    struct keeper_task t = {.id = m->task,
+                            .kind = (enum keeper_task_kind)m->kind,
+                            .ca = m->ca,
+                            .cert = m->cert,
+                            .url = m->url,
+                            .life_ms = m->life_ms};
+    if (c->handler.task)
+        c->handler.task(c->arg, &t);
+}
+
 static int dispatch(struct keeper_client *c, const struct frame_head *h, const union keeper_msg *m,
                     int *fd)
 {
@@ -439,6 +454,13 @@ static int dispatch(struct keeper_client *c, const struct frame_head *h, const u
         return 0;
     case KEEPER_MSG_STOP:
         c->handler.stop(c->arg);
+        return 0;
+    case KEEPER_MSG_TASK:
+        take_task(c, &m->task);
+        return 0;
+    case KEEPER_MSG_TASK_END:
+        if (c->handler.task_end)
+            c->handler.task_end(c->arg, m->task_end.task);
         return 0;
     default:
         return answered(c, h, m, fd);
@@ -480,7 +502,8 @@ static struct keeper_call *do_sign(struct keeper *k, const struct keeper_sign_re
                                 .ca = r->ca,
                                 .cert = r->cert,
                                 .url = r->url,
-                                .nonce = r->nonce};
+                                .nonce = r->nonce,
+                                .task = r->task};
     struct keeper_call *call = start(k, KEEPER_MSG_SIGN, &m, arg);
     call->fn.signed_ = fn;
     return call;
@@ -637,6 +660,34 @@ void keeper_client_status(struct keeper_client *c, const char *text)
     char line[512];
     str_copy(line, sizeof(line), text);
     send_message(c, KEEPER_MSG_STATUS, 0, &(struct keeper_msg_status){.text = line});
+}
+
+void keeper_client_task_note(struct keeper_client *c, uint64_t task, const char *text)
+{
+    char line[1024];
+    str_copy(line, sizeof(line), text);
+    send_message(c, KEEPER_MSG_TASK_NOTE, 0,
+                 &(struct keeper_msg_task_note){.task = task, .text = line});
+}
+
+void keeper_client_task_done(struct keeper_client *c, uint64_t task,
+                             const struct keeper_task_result *r, const struct err *err)
+{
+    struct keeper_msg_task_done m = {.task = task, .url = "", .status = "", .orders = ""};
+    if (r) {
+        m.key = (uint32_t)r->key;
+        m.url = r->url ? r->url : "";
+        m.status = r->status ? r->status : "";
+        m.orders = r->orders ? r->orders : "";
+        m.contact = (struct keeper_msg_texts){r->contact, r->n_contact};
+    }
+    if (err)
+        m.err = *err;
+    if (send_message(c, KEEPER_MSG_TASK_DONE, 0, &m) == 0)
+        return;
+    m.contact = (struct keeper_msg_texts){0};
+    m.status = m.orders = "";
+    send_message(c, KEEPER_MSG_TASK_DONE, 0, &m);
 }
 
 struct keeper_client *keeper_client_new(struct loop *l, int fd,

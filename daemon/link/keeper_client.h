@@ -34,6 +34,9 @@ struct keeper_client_handler {
     void (*ping)(void *arg);
     /* End within 10 s, by exit(0); the keeper waits no longer. */
     void (*stop)(void *arg);
+    /* A task to begin, and one that has been given up. May be NULL both. */
+    void (*task)(void *arg, const struct keeper_task *t);
+    void (*task_end)(void *arg, uint64_t id);
     /* The keeper is gone, or what it said was malformed: all calls have failed before this (class
      * ERR_LOCAL); end at once. May free the client. */
     void (*closed)(void *arg, const struct err *why);
@@ -50,6 +53,10 @@ void keeper_client_reject(struct keeper_client *c, uint64_t generation, const st
 void keeper_client_pong(struct keeper_client *c);
 /* --once: all has ended; the keeper answers with stop. */
 void keeper_client_once_done(struct keeper_client *c, unsigned failed);
+void keeper_client_task_note(struct keeper_client *c, uint64_t task, const char *text);
+/* err class ERR_NONE or NULL: done. What is too long is left out. */
+void keeper_client_task_done(struct keeper_client *c, uint64_t task,
+                             const struct keeper_task_result *r, const struct err *err);
 /* The line that `systemctl status` shows; cut at 512 bytes. */
 void keeper_client_status(struct keeper_client *c, const char *text);
 

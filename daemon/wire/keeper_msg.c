@@ -55,18 +55,27 @@ static const struct field installed_is_fields[] = {
 static const struct field list_end_fields[] = {F(U32, list_end, next, 0), {END, 0, 0}};
 static const struct field step_done_fields[] = {
     F(TEXT, step_done, text, KEEPER_MSG_TEXT_MAX), F(ERR, step_done, err, 0), {END, 0, 0}};
+static const struct field task_fields[] = {F(U64, task, task, 0),
+                                           F(U32, task, kind, KEEPER_MSG_TASK_KINDS - 1),
+                                           NAME(task, ca),
+                                           NAME(task, cert),
+                                           URL(task, url),
+                                           F(I64, task, life_ms, 0),
+                                           {END, 0, 0}};
+static const struct field task_end_fields[] = {F(U64, task_end, task, 0), {END, 0, 0}};
 
 static const struct field accept_fields[] = {F(U64, accept, generation, 0), {END, 0, 0}};
 static const struct field reject_fields[] = {
     F(U64, reject, generation, 0), F(ERR, reject, err, 0), {END, 0, 0}};
 static const struct field once_done_fields[] = {F(U32, once_done, exit, 1), {END, 0, 0}};
 static const struct field status_fields[] = {F(TEXT, status, text, 512), {END, 0, 0}};
-static const struct field sign_fields[] = {F(U32, sign, what, 6),
-                                           F(U32, sign, flags, 15),
+static const struct field sign_fields[] = {F(U32, sign, what, KEEPER_MSG_SIGN_KINDS - 1),
+                                           F(U32, sign, flags, KEEPER_MSG_SIGN_FLAGS),
                                            NAME(sign, ca),
                                            NAME(sign, cert),
                                            URL(sign, url),
                                            F(TEXT, sign, nonce, KEEPER_MSG_NONCE_MAX),
+                                           F(U64, sign, task, 0),
                                            {END, 0, 0}};
 static const struct field account_fields[] = {NAME(account, ca), {END, 0, 0}};
 static const struct field set_account_fields[] = {
@@ -91,6 +100,16 @@ static const struct field http01_fields[] = {
     NAME(http01, cert),      NAME(http01, ca),
     NAME(http01, name),      F(TEXT, http01, token, KEEPER_MSG_TOKEN_MAX),
     F(BOOL, http01, add, 0), {END, 0, 0}};
+static const struct field task_note_fields[] = {
+    F(U64, task_note, task, 0), F(TEXT, task_note, text, KEEPER_MSG_TEXT_MAX), {END, 0, 0}};
+static const struct field task_done_fields[] = {F(U64, task_done, task, 0),
+                                                F(U32, task_done, key, 2),
+                                                URL(task_done, url),
+                                                F(TEXT, task_done, status, 64),
+                                                URL(task_done, orders),
+                                                F(TEXTS, task_done, contact, 16),
+                                                F(ERR, task_done, err, 0),
+                                                {END, 0, 0}};
 
 struct message {
     enum keeper_msg_type type;
@@ -121,6 +140,8 @@ static const struct message messages[] = {
     K(STEP_DONE, "step-done", step_done_fields),
     K(WORKER_IS, "worker-is", no_fields),
     K(LISTEN_IS, "listen-is", no_fields),
+    K(TASK, "task", task_fields),
+    K(TASK_END, "task-end", task_end_fields),
     E(ACCEPT, "accept", accept_fields),
     E(REJECT, "reject", reject_fields),
     E(PONG, "pong", no_fields),
@@ -137,6 +158,8 @@ static const struct message messages[] = {
     E(STEP, "step", step_fields),
     E(WORKER, "worker", worker_fields),
     E(WORKER_KILL, "worker-kill", worker_fields),
+    E(TASK_NOTE, "task-note", task_note_fields),
+    E(TASK_DONE, "task-done", task_done_fields),
     E(LISTEN, "listen", listen_fields),
     E(HTTP01, "http01", http01_fields),
 };

@@ -11,6 +11,8 @@
  *      |-- SIGN, INSTALL, ... id -------------->  |  any number at once
  *      | <------------ SIGNED, ... / FAILED id --|  in any order
  *      |-- CANCEL id -------------------------->  |  no answer is awaited any more
+ *      | <-------------------- TASK / TASK_END --|  what came over the admin socket (link/keeper.h)
+ *      |-- TASK_NOTE ... TASK_DONE ------------> |  any number, then one; not after TASK_END
  *      | <------------------------------- PING --|  only under a watchdog; PONG when progress was
  * made
  *      |-- ONCE_DONE exit ---------------------> |  START said once: all that was due has ended
@@ -44,6 +46,9 @@
 #define KEEPER_MSG_TEXT_MAX 8192u
 #define KEEPER_MSG_CERTS_MAX 20000u
 #define KEEPER_MSG_PAYLOAD_MAX FRAME_MAX
+#define KEEPER_MSG_SIGN_KINDS 11u /* of enum keeper_sign */
+#define KEEPER_MSG_SIGN_FLAGS 63u /* all KEEPER_F_ together */
+#define KEEPER_MSG_TASK_KINDS 10u /* of enum keeper_task_kind */
 /* LIST is answered in portions of this many, so that no queue grows with the inventory. */
 #define KEEPER_MSG_LIST_PORTION 256u
 
@@ -61,6 +66,8 @@ enum keeper_msg_type {
     KEEPER_MSG_LIST_END,
     KEEPER_MSG_STEP_DONE,
     KEEPER_MSG_WORKER_IS, /* with the descriptor of the channel to it */
+    KEEPER_MSG_TASK = 48,
+    KEEPER_MSG_TASK_END, /* it is given up: no TASK_DONE any more */
     KEEPER_MSG_LISTEN_IS, /* with the listening socket */
     /* engine to keeper */
     KEEPER_MSG_ACCEPT = 64,
@@ -81,6 +88,8 @@ enum keeper_msg_type {
     KEEPER_MSG_WORKER_KILL,
     KEEPER_MSG_LISTEN,
     KEEPER_MSG_HTTP01,
+    KEEPER_MSG_TASK_NOTE = 112,
+    KEEPER_MSG_TASK_DONE,
 };
 enum keeper_msg_from { KEEPER_MSG_FROM_KEEPER, KEEPER_MSG_FROM_ENGINE };
 
@@ -128,6 +137,15 @@ struct keeper_msg_step_done {
     const char *text;
     struct err err; /* class ERR_NONE: done */
 };
+struct keeper_msg_task { /* as struct keeper_task */
+    uint64_t task;
+    uint32_t kind; /* enum keeper_task_kind */
+    const char *ca, *cert, *url;
+    int64_t life_ms;
+};
+struct keeper_msg_task_end {
+    uint64_t task;
+};
 
 struct keeper_msg_accept {
     uint64_t generation;
@@ -143,9 +161,10 @@ struct keeper_msg_status {
     const char *text; /* one line for the service manager */
 };
 struct keeper_msg_sign {
-    uint32_t what; /* enum keeper_sign, 0 to 6 */
+    uint32_t what; /* enum keeper_sign */
     uint32_t flags;
     const char *ca, *cert, *url, *nonce;
+    uint64_t task; /* 0: of none */
 };
 struct keeper_msg_account {
     const char *ca;
@@ -182,6 +201,17 @@ struct keeper_msg_http01 {
     const char *cert, *ca, *name, *token;
     bool add;
 };
+struct keeper_msg_task_note {
+    uint64_t task;
+    const char *text;
+};
+struct keeper_msg_task_done { /* as struct keeper_task_result */
+    uint64_t task;
+    uint32_t key;
+    const char *url, *status, *orders;
+    struct keeper_msg_texts contact;
+    struct err err; /* class ERR_NONE: done */
+};
 
 union keeper_msg {
     struct keeper_msg_start start;
@@ -207,6 +237,10 @@ union keeper_msg {
     struct keeper_msg_worker worker;
     struct keeper_msg_listen listen;
     struct keeper_msg_http01 http01;
+    struct keeper_msg_task task;
+    struct keeper_msg_task_end task_end;
+    struct keeper_msg_task_note task_note;
+    struct keeper_msg_task_done task_done;
 };
 
 /* Appends one whole frame. msg: the struct of that type, NULL where it has no members. Returns -1
