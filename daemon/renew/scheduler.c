@@ -14,6 +14,7 @@ struct lane {
     struct list node; /* in scheduler.lanes, served in turn */
     struct heap ready, ready_weak;
     unsigned max, running, running_weak;
+    int64_t hold_until_ms;
 };
 
 struct scheduler {
@@ -21,7 +22,7 @@ struct scheduler {
     struct scheduler_handler handler;
     void *arg;
     struct heap due;
-    struct timer timer;
+    struct timer timer, held;
     struct defer turn;
     struct map *lane_names;
     struct list lanes;
@@ -160,13 +161,15 @@ static bool weak_fits(const struct scheduler *s, const struct lane *lane)
 
 static struct sched_item *next_of(const struct scheduler *s, const struct lane *lane)
 {
-    if (lane->max && lane->running >= lane->max)
+    if ((lane->max && lane->running >= lane->max) || lane->hold_until_ms > loop_wall_ms(s->loop))
         return NULL;
     struct heap_node *n = heap_min(&lane->ready);
     if (!n && weak_fits(s, lane))
         n = heap_min(&lane->ready_weak);
     return n ? CONTAINER_OF(n, struct sched_item, ready) : NULL;
 }
+
+static void arm_held(struct scheduler *s);
 
 static void unqueue(struct scheduler *s, struct sched_item *it)
 {
@@ -205,6 +208,46 @@ static void serve_ready(void *arg)
             some = true;
         }
     }
+    arm_held(s);
+}
+
+static void hold_over(void *arg);
+
+/* One timer for all lanes that are held while somebody waits in them. */
+static void arm_held(struct scheduler *s)
+{
+    int64_t first = 0, now = loop_wall_ms(s->loop);
+    list_each(it, &s->lanes)
+    {
+        const struct lane *lane = list_item(it, struct lane, node);
+        bool waits = heap_min(&lane->ready) || heap_min(&lane->ready_weak);
+        if (waits && lane->hold_until_ms > now && (!first || lane->hold_until_ms < first))
+            first = lane->hold_until_ms;
+    }
+    if (first && !s->stopped)
+        timer_at_wall(s->loop, &s->held, first, hold_over, s);
+    else
+        timer_cancel(&s->held);
+}
+
+static void hold_over(void *arg)
+{
+    struct scheduler *s = arg;
+    loop_defer(s->loop, &s->turn, serve_ready, s);
+}
+
+void scheduler_hold_lane(struct scheduler *s, const char *lane, int64_t wall_ms)
+{
+    struct lane *l = lane_named(s, lane);
+    l->hold_until_ms = wall_ms;
+    if (s->queued && !s->stopped)
+        loop_defer(s->loop, &s->turn, serve_ready, s);
+}
+
+int64_t scheduler_held_until(const struct scheduler *s, const struct sched_item *it)
+{
+    bool held = it->lane && !it->running && it->lane->hold_until_ms > loop_wall_ms(s->loop);
+    return held ? it->lane->hold_until_ms : 0;
 }
 
 void scheduler_done(struct scheduler *s, struct sched_item *it)
@@ -238,6 +281,7 @@ void scheduler_stop(struct scheduler *s)
 {
     s->stopped = true;
     timer_cancel(&s->timer);
+    timer_cancel(&s->held);
     defer_cancel(&s->turn);
 }
 

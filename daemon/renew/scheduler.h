@@ -44,6 +44,10 @@ int64_t scheduler_due(const struct sched_item *it); /* 0: it waits for no time *
 /* lane_max 0: no bound of the lane's own. The lowest priority goes first. Already there: no-op. */
 void scheduler_queue(struct scheduler *s, struct sched_item *it, const char *lane,
                      unsigned lane_max, int64_t priority, bool weak);
+/* Nothing of that lane starts before this wall time; 0: no longer held. */
+void scheduler_hold_lane(struct scheduler *s, const char *lane, int64_t wall_ms);
+/* Of the lane where it waits: until when is that held? 0: it is not, or it waits in none. */
+int64_t scheduler_held_until(const struct scheduler *s, const struct sched_item *it);
 void scheduler_done(struct scheduler *s, struct sched_item *it);   /* no longer queued or running */
 void scheduler_forget(struct scheduler *s, struct sched_item *it); /* nor waiting */
 void scheduler_stop(struct scheduler *s);                          /* no more due() and start() */

@@ -57,6 +57,43 @@ static void run(struct fixture *f, int64_t span)
         ;
 }
 
+/* A lane that is held keeps its order, and is no hindrance to others. */
+static void a_lane_is_held(void **state)
+{
+    struct fixture *f = *state;
+    int64_t until = f->loop->wall + 5000;
+    scheduler_hold_lane(f->s, "held", until);
+    scheduler_queue(f->s, &f->items[0], "held", 0, 2, false);
+    scheduler_queue(f->s, &f->items[1], "held", 0, 1, false);
+    scheduler_queue(f->s, &f->items[2], "free", 0, 9, false);
+    run(f, 1000);
+    assert_int_equal(f->n_started, 1);
+    assert_int_equal(f->started[0], 2);
+    assert_int_equal(scheduler_held_until(f->s, &f->items[0]), until);
+    assert_int_equal(scheduler_held_until(f->s, &f->items[2]), 0);
+    run(f, 3999);
+    assert_int_equal(f->n_started, 1);
+    run(f, 1);
+    assert_int_equal(f->n_started, 3);
+    assert_int_equal(f->started[1], 1);
+    assert_int_equal(f->started[2], 0);
+}
+
+/* Held for longer while somebody waits, then let go before the time. */
+static void a_hold_is_moved(void **state)
+{
+    struct fixture *f = *state;
+    scheduler_hold_lane(f->s, "held", f->loop->wall + 1000);
+    scheduler_queue(f->s, &f->items[0], "held", 0, 1, false);
+    run(f, 500);
+    scheduler_hold_lane(f->s, "held", f->loop->wall + 100000);
+    run(f, 5000);
+    assert_int_equal(f->n_started, 0);
+    scheduler_hold_lane(f->s, "held", 0);
+    run(f, 0);
+    assert_int_equal(f->n_started, 1);
+}
+
 static void calls_in_time_and_in_order(void **state)
 {
     struct fixture *f = *state;
@@ -173,9 +210,14 @@ static void stopped_it_is_silent(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(calls_in_time_and_in_order),   T(nothing_due_wakes_once_a_day),
-        T(holds_until_the_clock_is_set), T(bounds_are_kept),
-        T(weak_ones_take_half),          T(forgotten_ones_give_up_their_place),
+        T(calls_in_time_and_in_order),
+        T(nothing_due_wakes_once_a_day),
+        T(a_lane_is_held),
+        T(a_hold_is_moved),
+        T(holds_until_the_clock_is_set),
+        T(bounds_are_kept),
+        T(weak_ones_take_half),
+        T(forgotten_ones_give_up_their_place),
         T(stopped_it_is_silent),
     };
     return cmocka_run_group_tests_name("scheduler", tests, NULL, NULL);
