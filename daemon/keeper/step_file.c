@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "keeper/live.h"
+#include "keeper/step_content.h"
 #include "keeper/users.h"
 
 #include <errno.h>
@@ -11,7 +12,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define CONTENT_MAX (4u << 20)
 #define EXPANDED_MAX (64u << 10)
 
 char *step_expand(const char *text, const char *name, const char *dir)
@@ -32,17 +32,6 @@ char *step_expand(const char *text, const char *name, const char *dir)
             buf_putc(&b, *p);
     }
     return buf_steal(&b);
-}
-
-static int add_content(int set, enum conf_content what, struct buf *out, struct err *e)
-{
-    static const char *const files[] = {[CONF_PRIVKEY] = "privkey.pem",
-                                        [CONF_CERT] = "cert.pem",
-                                        [CONF_CHAIN] = "chain.pem",
-                                        [CONF_FULLCHAIN] = "fullchain.pem"};
-    if ((size_t)what >= ARRAY_LEN(files) || !files[what])
-        return err_set(e, ERR_CONFIG, "content pkcs12 is not yet available");
-    return file_read_at(set, files[what], true, out, NULL, e);
 }
 
 static int find_owner(const struct conf_step *step, struct file_attr *ret, struct err *e)
@@ -76,15 +65,11 @@ int step_file_write(const struct statedir *s, const struct conf_step *step,
     CLEANUP_FREE char *path = step_expand(step->path, cert->name, dir);
     CLEANUP_BUF struct buf content;
     struct file_attr attr;
-    buf_init_secret(&content, CONTENT_MAX);
+    buf_init_secret(&content, STEP_CONTENT_MAX);
     CLEANUP_CLOSE int set = live_open_set(s, cert->name, e);
     if (set < 0 || find_owner(step, &attr, e) || check_folder(path, e))
         return -1;
-    for (size_t i = 0; i < step->n_content; i++) {
-        if (add_content(set, step->content[i], &content, e))
-            return -1;
-    }
-    if (step->n_content == 0 && add_content(set, CONF_FULLCHAIN, &content, e))
+    if (step_content(set, step, cert, &content, e))
         return -1;
     if (file_replace_at(AT_FDCWD, path, buf_str(&content), content.len, &attr, e))
         return -1;

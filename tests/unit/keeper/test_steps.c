@@ -417,6 +417,33 @@ static void test_file_errors(void **state)
     assert_int_not_equal(access(path, F_OK), 0);
 }
 
+/* DER, and PKCS#12 under a password; what is in them, tests/system asks openssl and keytool. */
+static void test_file_of_another_form(void **state)
+{
+    static const enum conf_content forms[] = {CONF_PRIVKEY_DER, CONF_CERT_DER, CONF_PKCS12,
+                                              CONF_PKCS12_LEGACY};
+    struct world *w = *state;
+    char path[256];
+    struct secret *password = secret_new("s3cret", 6);
+    snprintf(path, sizeof(path), "%s/x", w->f.top);
+    struct conf_step step = file_step(path);
+    step.n_content = 1;
+    step.password.kind = CONF_SECRET_TEXT;
+    step.password.value = password;
+    for (size_t i = 0; i < ARRAY_LEN(forms); i++) {
+        struct buf b;
+        step.content[0] = forms[i];
+        w->ended = 0;
+        run(w, &step, 1);
+        assert_int_equal(w->err.cls, ERR_NONE);
+        read_file(path, &b);
+        assert_true(b.len > 100);
+        assert_int_equal((uint8_t)b.data[0], 0x30); /* a SEQUENCE */
+        buf_free(&b);
+    }
+    secret_free(password);
+}
+
 static void test_expand(void **state)
 {
     static const char *const cases[][2] = {{"", ""},         {"%n", "N"},    {"a%na%d", "aNaD"},
@@ -451,6 +478,7 @@ int main(void)
         T(test_file),
         T(test_file_replaces),
         T(test_file_errors),
+        T(test_file_of_another_form),
         cmocka_unit_test(test_expand),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
