@@ -4,8 +4,6 @@
 #include "acme/request.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "digest/base64.h"
-#include "digest/hash.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,12 +41,25 @@ void authz_set_free(struct authz_set *s)
     cancel_all(s);
     for (size_t i = 0; i < s->n; i++) {
         free(s->v[i].url);
-        free(s->v[i].owner);
+        choose_reset(&s->v[i]);
         authz_doc_done(&s->v[i].doc);
     }
     free(s->v);
     ca_unref(s->ca);
     free(s);
+}
+
+static struct challenge_doc *chosen(const struct authz *a)
+{
+    return a->chosen ? authz_doc_challenge(&a->doc, a->type) : NULL;
+}
+
+/* The one that decides: of the challenge that is met, else of any. */
+static const struct err *error_of(const struct authz *a)
+{
+    const struct challenge_doc *c = chosen(a);
+
+    return c && c->error ? c->error : c && a->doc.status == AUTHZ_PENDING ? NULL : a->doc.error;
 }
 
 /* One of the parallel requests has ended; the last one ends the whole. */
@@ -91,6 +102,7 @@ static void have_authz(void *arg, const struct http_reply *reply, const struct e
     }
     authz_doc_done(&a->doc);
     a->doc = doc;
+    a->issuers = NULL; /* were the former document's, and have been read */
     a->have = true;
     one_done(a->set, NULL);
 }
@@ -125,15 +137,15 @@ void authz_set_read(struct authz_set *s, authz_set_fn *done, void *arg)
 static void answered(void *arg, const struct http_reply *reply, const struct err *err)
 {
     struct authz *a = arg;
+    struct challenge_doc *c = chosen(a);
     struct err ignored = ERR_INIT;
 
     a->request = NULL;
     err_clear(&a->refusal);
     a->complaint = err_is(err);
     if (!err_is(err)) {
-        challenge_doc_read(&a->doc.challenge, &a->complaint, reply->body, reply->body_len,
-                           &ignored);
-        a->complaint |= a->doc.challenge == CHALLENGE_INVALID;
+        challenge_doc_read(&c->status, &a->complaint, reply->body, reply->body_len, &ignored);
+        a->complaint |= c->status == CHALLENGE_INVALID;
     } else if (err->cls == ERR_RATE_LIMITED || err->cls == ERR_LOCAL || err->cls == ERR_BUG ||
                err->cls == ERR_CONFIG || str_eq(err->type, "userActionRequired")) {
         one_done(a->set, err);
@@ -148,7 +160,7 @@ static void answer_one(struct authz *a)
 {
     struct request_spec spec = {.where = ACME_AT_CHALLENGE,
                                 .what = KEEPER_ANSWER,
-                                .url = a->doc.url,
+                                .url = chosen(a)->url,
                                 .max_body = BODY_MAX,
                                 .doing = "answering the challenge for",
                                 .about = a->doc.identifier};
@@ -161,11 +173,11 @@ static void answer_one(struct authz *a)
 
 static bool wants_answer(const struct authz *a, bool again)
 {
-    if (!a->have || a->doc.status != AUTHZ_PENDING || !*a->doc.url)
+    const struct challenge_doc *c = chosen(a);
+
+    if (!a->have || a->doc.status != AUTHZ_PENDING || !c || c->status != CHALLENGE_PENDING)
         return false;
-    if (again)
-        return a->doc.challenge == CHALLENGE_PENDING && (a->doc.has_error || a->refusal.cls);
-    return a->doc.challenge == CHALLENGE_PENDING;
+    return again ? c->error || err_is(&a->refusal) : !a->answered;
 }
 
 bool authz_set_answer(struct authz_set *s, bool again, authz_set_fn *done, void *arg)
@@ -193,61 +205,65 @@ enum authz_outcome authz_set_outcome(const struct authz_set *s)
 
     for (size_t i = 0; i < s->n; i++) {
         const struct authz *a = &s->v[i];
-        if (!a->answered || a->doc.status != AUTHZ_PENDING)
+        if (!a->answered || a->doc.status != AUTHZ_PENDING || !chosen(a))
             continue;
         if (a->complaint)
             return AUTHZ_ANSWERS_MIXED;
-        if (a->doc.challenge != CHALLENGE_VALID)
+        if (chosen(a)->status != CHALLENGE_VALID)
             out = AUTHZ_ANSWERS_WAIT;
     }
     return out;
 }
 
-/* --- what there is to publish --- */
+/* --- which challenge --- */
 
-/* RFC 8555 8.1, 8.4 */
-static void make_value(struct authz *a, const char *thumbprint)
+int authz_set_prepare(struct authz_set *s, const struct choice *c, struct err *e)
 {
-    char text[ACME_TOKEN_MAX + 128];
-    uint8_t digest[SHA256_LEN];
-    int n = snprintf(text, sizeof(text), "%s.%s", a->doc.token, thumbprint);
-
-    sha256(text, (size_t)n, digest);
-    CLEANUP_FREE char *value = base64url(digest, sizeof(digest));
-    str_copy(a->value, sizeof(a->value), value);
-    free(a->owner);
-    a->owner = xasprintf("_acme-challenge.%s", a->doc.identifier);
-}
-
-static const char *shown(const struct authz *a)
-{
-    return *a->doc.identifier ? a->doc.identifier : "a name";
-}
-
-static int prepare_one(struct authz *a, const char *thumbprint, struct err *e)
-{
-    if (!*a->doc.url && str_eq(a->doc.offered, ""))
-        return err_set(e, ERR_PEER, "the CA offers no challenge for %s", shown(a));
-    if (!*a->doc.url && strstr(a->doc.offered, "dns-01"))
-        return err_set(e, ERR_PEER, "the CA's dns-01 challenge for %s has no usable token or URL",
-                       shown(a));
-    if (!*a->doc.url)
-        return err_set(e, ERR_DENIED, "the CA offers no dns-01 challenge for %s, only: %s",
-                       shown(a), a->doc.offered);
-    make_value(a, thumbprint);
-    return 0;
-}
-
-int authz_set_prepare(struct authz_set *s, const char *thumbprint, struct err *e)
-{
-    if (strlen(thumbprint) > 100)
+    if (strlen(c->thumbprint) > 100)
         return err_set(e, ERR_BUG, "the account key's thumbprint is too long");
     for (size_t i = 0; i < s->n; i++) {
         struct authz *a = &s->v[i];
-        if (a->doc.status == AUTHZ_PENDING && prepare_one(a, thumbprint, e) < 0)
+        if (a->doc.status == AUTHZ_PENDING && choose_challenge(a, c, e) < 0)
             return -1;
     }
     return 0;
+}
+
+bool authz_switch(struct authz *a, const struct choice *c)
+{
+    struct err ignored = ERR_INIT;
+
+    if (!a->chosen || !choose_has_another(a, c))
+        return false;
+    a->tried |= 1u << a->type;
+    a->answered = a->complaint = false;
+    err_clear(&a->refusal);
+    return choose_challenge(a, c, &ignored) == 0;
+}
+
+size_t authz_set_switch(struct authz_set *s, const struct choice *c)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < s->n; i++)
+        n += wants_answer(&s->v[i], true) && authz_switch(&s->v[i], c);
+    return n;
+}
+
+bool authz_is_open(const struct authz *a)
+{
+    return a->doc.status == AUTHZ_PENDING && a->chosen && !a->answered;
+}
+
+int authz_refused_type(const struct authz *a)
+{
+    if (!a->have || a->doc.status != AUTHZ_INVALID)
+        return -1;
+    for (size_t i = 0; i < a->doc.n_challenges; i++) {
+        if (a->doc.challenges[i].status == CHALLENGE_INVALID)
+            return (int)a->doc.challenges[i].type;
+    }
+    return a->chosen ? (int)a->type : -1;
 }
 
 size_t authz_set_pending(const struct authz_set *s)
@@ -261,12 +277,17 @@ size_t authz_set_pending(const struct authz_set *s)
 
 /* --- what holds it up --- */
 
+static const char *shown(const struct authz *a)
+{
+    return *a->doc.identifier ? a->doc.identifier : "a name";
+}
+
 static bool failure_of(const struct authz *a, struct err *e)
 {
     if (!a->have || a->doc.status == AUTHZ_PENDING || a->doc.status == AUTHZ_VALID)
         return false;
-    if (a->doc.has_error) {
-        *e = a->doc.error;
+    if (error_of(a)) {
+        *e = *error_of(a);
         err_prefix(e, "%s", shown(a));
     } else {
         err_set(e, ERR_TRANSIENT, "%s: the authorization is %s, and the CA gives no reason",
@@ -309,17 +330,18 @@ void authz_set_text(const struct authz_set *s, char *out, size_t size)
         if (!a->have || a->doc.status != AUTHZ_PENDING)
             continue;
         n++;
-        if (!worst || (!worst->doc.has_error && a->doc.has_error))
+        if (!worst || (!error_of(worst) && error_of(a)))
             worst = a;
     }
     if (!worst)
         return;
     if (n > 1)
         snprintf(more, sizeof(more), ", and %zu more", n - 1);
-    const char *why = worst->doc.has_error ? worst->doc.error.detail
-                      : worst->refusal.cls ? worst->refusal.detail
-                                           : "";
+    const char *why = error_of(worst)           ? error_of(worst)->detail
+                      : err_is(&worst->refusal) ? worst->refusal.detail
+                                                : "";
+    const struct challenge_doc *c = chosen(worst);
     snprintf(out, size, "validation of %s: %s%s%.200s%s%s", worst->doc.identifier,
-             challenge_status_name(worst->doc.challenge), *why ? " (" : "", why, *why ? ")" : "",
-             more);
+             challenge_status_name(c ? c->status : CHALLENGE_PENDING), *why ? " (" : "", why,
+             *why ? ")" : "", more);
 }

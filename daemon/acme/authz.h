@@ -9,9 +9,8 @@
 
 #include "acme/acme.h"
 #include "acme/ca.h"
+#include "acme/choose.h"
 #include "acme/doc.h"
-
-#define AUTHZ_VALUE_SIZE 44 /* base64url of a SHA-256, with the NUL */
 
 struct authz_set;
 struct authz {
@@ -23,8 +22,17 @@ struct authz {
     unsigned answers;   /* how often */
     bool complaint;     /* the reply to the answer was a refusal, or showed a failure */
     struct err refusal; /* of the last answer; ERR_NONE */
-    char *owner;        /* "_acme-challenge.example.org" */
-    char value[AUTHZ_VALUE_SIZE];
+    /* from choose.h */
+    const struct conf_name *name; /* NULL: a name of the CA's own making */
+    bool chosen;                  /* which challenge is met: */
+    enum conf_challenge type;
+    unsigned tried; /* bits of the types that have failed in this order */
+    char *owner, *value,
+        *key_authorization; /* as in struct acme_challenge, NULL where not needed */
+    const char *const *issuers;
+    size_t n_issuers;
+    char *account_uris[2];
+    size_t n_account_uris;
     struct request *request;
 };
 
@@ -51,9 +59,18 @@ void authz_set_read(struct authz_set *s, authz_set_fn *done, void *arg);
  * authorization's own status tells. */
 bool authz_set_answer(struct authz_set *s, bool again, authz_set_fn *done, void *arg);
 
-/* Computes owner and value of all that are pending; ERR_PEER or ERR_CONFIG when one cannot be
- * answered. */
-int authz_set_prepare(struct authz_set *s, const char *thumbprint, struct err *e);
+/* Chooses the challenge of each that is pending, whose name must be set; ERR_PEER or ERR_CONFIG
+ * when one cannot be answered. c outlives the set. */
+int authz_set_prepare(struct authz_set *s, const struct choice *c, struct err *e);
+/* Gives the chosen challenge of a up, for the next one; false: there is none, nothing has changed.
+ */
+bool authz_switch(struct authz *a, const struct choice *c);
+/* Those that complain, likewise; returns how many have been switched. */
+size_t authz_set_switch(struct authz_set *s, const struct choice *c);
+/* It waits for its challenge to be met and answered. */
+bool authz_is_open(const struct authz *a);
+/* The type that the CA has found to be wrong, of one that is invalid; -1: none. */
+int authz_refused_type(const struct authz *a);
 /* After an answer: what the CA did with it. MIXED: worth reading at once; WAIT: under way; DONE:
  * all valid. */
 enum authz_outcome { AUTHZ_ANSWERS_WAIT, AUTHZ_ANSWERS_DONE, AUTHZ_ANSWERS_MIXED };

@@ -3,15 +3,18 @@
 
 #include "acme/problem.h"
 #include "base/buf.h"
+#include "base/ip.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "digest/persist.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define PROFILES_MAX 64
 #define NAMES_MAX 1024
+#define ISSUERS_READ (PERSIST_ISSUERS_MAX + 1) /* one too many is enough to know */
 #define TOKEN_MIN 16 /* RFC 8555 8.1 asks for 128 bits, 22 characters; some CAs give fewer */
 
 static bool printable(const char *s, size_t max)
@@ -115,13 +118,36 @@ static void read_profiles(struct directory_doc *d, const struct json *profiles)
     }
 }
 
+static void read_strings(char ***ret, size_t *ret_n, const struct json *list, size_t max)
+{
+    if (!json_is_array(list))
+        return;
+    for (const struct json *it = json_first(list); it && *ret_n < max; it = json_after(it)) {
+        const char *text = json_as_text(it);
+        if (!text)
+            continue;
+        *ret = xrealloc_array(*ret, *ret_n + 1, sizeof(**ret));
+        (*ret)[(*ret_n)++] = xstrdup(text);
+    }
+}
+
 static void read_meta(struct directory_doc *d, const struct json *meta)
 {
     const char *terms = json_text(meta, "termsOfService");
+    const char *prefix = json_text(meta, "accountHashPrefix");
 
     d->terms = xstrdup(terms && printable(terms, ACME_URL_MAX) ? terms : "");
     d->eab_required = json_bool(meta, "externalAccountRequired", false);
+    d->account_hash_prefix = xstrdup(prefix && printable(prefix, ACME_URL_MAX) ? prefix : "");
+    read_strings(&d->issuers, &d->n_issuers, json_get(meta, "issuerDomainNames"), ISSUERS_READ);
     read_profiles(d, json_get(meta, "profiles"));
+}
+
+static char *read_optional_url(const struct json *obj, const char *key)
+{
+    char *url = read_url(obj, key, false, NULL);
+
+    return url ? url : xstrdup("");
 }
 
 /* A directory of a CA that has renewal information written wrongly is still a directory. */
@@ -153,6 +179,8 @@ int directory_doc_read(struct directory_doc *d, const char *text, size_t n, stru
         directory_doc_done(d);
         return -1;
     }
+    d->revoke_cert = read_optional_url(obj, "revokeCert");
+    d->key_change = read_optional_url(obj, "keyChange");
     d->renewal_info = read_renewal_info(obj);
     read_meta(d, json_get(obj, "meta"));
     return 0;
@@ -163,8 +191,12 @@ void directory_doc_done(struct directory_doc *d)
     free(d->new_nonce);
     free(d->new_account);
     free(d->new_order);
+    free(d->revoke_cert);
+    free(d->key_change);
     free(d->renewal_info);
     free(d->terms);
+    free(d->account_hash_prefix);
+    strings_free(d->issuers, d->n_issuers);
     strings_free(d->profiles, d->n_profiles);
     memset(d, 0, sizeof(*d));
 }
@@ -185,19 +217,33 @@ static int compare(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
+/* Into the form that the configuration has, too; an authorization's may begin with "*.". */
+static int read_identifier_value(const struct json *id, char out[NAME_MAX_TEXT], bool *ret_ip)
+{
+    const char *type = json_text(id, "type"), *value = json_text(id, "value");
+    bool ip = str_eq(type, "ip");
+
+    if (!value || (!ip && !str_eq(type, "dns")))
+        return -1;
+    if (ip ? !ip_normalise(value, out) : name_host(value, out) != NAME_OK)
+        return -1;
+    *ret_ip = ip;
+    return 0;
+}
+
 static int read_names(struct order_doc *d, const struct json *ids, struct err *e)
 {
     size_t n = json_len(ids);
+    bool ip;
 
     if (!json_is_array(ids) || n == 0 || n > NAMES_MAX)
         return err_set(e, ERR_PEER, "the CA's order has no or too many identifiers");
     d->names = xcalloc(n, sizeof(*d->names));
     for (const struct json *it = json_first(ids); it; it = json_after(it)) {
-        const char *type = json_text(it, "type");
-        const char *value = json_text(it, "value");
         char name[NAME_MAX_TEXT];
-        if (!str_eq(type, "dns") || !value || name_host(value, name) != NAME_OK)
-            return err_set(e, ERR_PEER, "the CA's order has an identifier that is no DNS name");
+        if (read_identifier_value(it, name, &ip) < 0)
+            return err_set(e, ERR_PEER,
+                           "the CA's order has an identifier that is no DNS name or address");
         d->names[d->n_names++] = xstrdup(name);
     }
     qsort(d->names, d->n_names, sizeof(*d->names), compare);
@@ -341,40 +387,112 @@ static void note_type(struct authz_doc *d, const char *type)
         str_copy(d->offered, sizeof(d->offered), buf_str(&b));
 }
 
+static void challenge_doc_done(struct challenge_doc *c)
+{
+    free(c->url);
+    free(c->token);
+    free(c->error);
+    free(c->account_uri);
+    strings_free(c->issuers, c->n_issuers);
+}
+
+/* dns-persist-01: up to draft -01 the list has hyphens in its name and the URI is plain. */
+static bool read_persist(struct challenge_doc *c, const struct json *j)
+{
+    const struct json *list = json_get(j, "issuer-domain-names");
+    const char *uri = json_text(j, "accounturi");
+    struct err ignored = ERR_INIT;
+
+    c->hashed = !list;
+    list = list ? list : json_get(j, "issuerDomainNames");
+    read_strings(&c->issuers, &c->n_issuers, list, ISSUERS_READ);
+    c->account_uri = xstrdup(uri ? uri : "");
+    if (uri && !printable(uri, ACME_URL_MAX))
+        return false;
+    return (c->hashed && !list) ||
+           persist_issuers_check((const char *const *)c->issuers, c->n_issuers, &ignored) == 0;
+}
+
+static int type_of(const char *name)
+{
+    for (int t = 0; t < CONF_CHALLENGE_TYPES; t++) {
+        if (str_eq(name, conf_challenge_name((enum conf_challenge)t)))
+            return t;
+    }
+    return -1;
+}
+
+static struct err *read_error(const struct json *j)
+{
+    struct err e = ERR_INIT;
+
+    if (!json_is_object(j))
+        return NULL;
+    problem_from_json(&e, ACME_AT_VALIDATION, j);
+    return xmemdup(&e, sizeof(e));
+}
+
+static bool fill_challenge(struct challenge_doc *c, const struct json *j)
+{
+    const char *url = json_text(j, "url"), *token = json_text(j, "token");
+    int status = find_word(json_text(j, "status"), challenge_words, ARRAY_LEN(challenge_words));
+    bool persist = c->type == CONF_DNS_PERSIST_01;
+
+    if (!acme_url_ok(url) || (persist ? !read_persist(c, j) : !token_ok(token)))
+        return false;
+    c->url = xstrdup(url);
+    c->token = xstrdup(persist ? "" : token);
+    c->status = status < 0 ? CHALLENGE_PENDING : (enum challenge_status)status;
+    c->error = read_error(json_get(j, "error"));
+    return true;
+}
+
 /* Unknown challenges and those without a usable token are normal (RFC 8555 7.5.1); so is a status
  * that is not one of ours on a challenge that we do not want. */
-static void read_challenge(struct authz_doc *d, const struct json *c)
+static void read_challenge(struct authz_doc *d, const struct json *j)
 {
-    const char *type = json_text(c, "type");
-    const struct json *error = json_get(c, "error");
-    bool ours = str_eq(type, "dns-01");
-    int status = find_word(json_text(c, "status"), challenge_words, ARRAY_LEN(challenge_words));
+    const char *name = json_text(j, "type");
+    int type = type_of(name);
+    struct challenge_doc c = {.type = (enum conf_challenge)type};
 
-    if (!type)
+    if (!name)
         return;
-    note_type(d, type);
-    if (json_is_object(error) && (ours || !d->has_error)) {
-        d->has_error = true;
-        problem_from_json(&d->error, ACME_AT_VALIDATION, error);
+    note_type(d, name);
+    if (!d->error)
+        d->error = read_error(json_get(j, "error"));
+    if (type < 0 || authz_doc_challenge(d, c.type))
+        return;
+    if (!fill_challenge(&c, j)) {
+        challenge_doc_done(&c);
+        d->unusable |= 1u << type;
+        return;
     }
-    if (!ours || d->url || !token_ok(json_text(c, "token")) || !acme_url_ok(json_text(c, "url")))
-        return;
-    d->url = xstrdup(json_text(c, "url"));
-    str_copy(d->token, sizeof(d->token), json_text(c, "token"));
-    d->challenge = status < 0 ? CHALLENGE_PENDING : (enum challenge_status)status;
+    d->unusable &= ~(1u << type);
+    d->challenges = xrealloc_array(d->challenges, d->n_challenges + 1, sizeof(*d->challenges));
+    d->challenges[d->n_challenges++] = c;
+}
+
+struct challenge_doc *authz_doc_challenge(const struct authz_doc *d, enum conf_challenge type)
+{
+    for (size_t i = 0; i < d->n_challenges; i++) {
+        if (d->challenges[i].type == type)
+            return &d->challenges[i];
+    }
+    return NULL;
 }
 
 static int read_identifier(struct authz_doc *d, const struct json *obj, struct err *e)
 {
     const struct json *id = json_get(obj, "identifier");
-    const char *value = json_text(id, "value");
-    const char *type = json_text(id, "type");
     char name[NAME_MAX_TEXT];
 
-    if (d->status == AUTHZ_VALID && (!value || (type && !str_eq(type, "dns"))))
-        return 0;
-    if (!str_eq(type, "dns") || !value || name_host(value, name) != NAME_OK)
-        return err_set(e, ERR_PEER, "the CA's authorization is not for a DNS name");
+    if (read_identifier_value(id, name, &d->ip) < 0) {
+        const char *type = json_text(id, "type");
+        bool known = str_eq(type, "dns") || str_eq(type, "ip");
+        if (d->status == AUTHZ_VALID && (!json_text(id, "value") || (type && !known)))
+            return 0;
+        return err_set(e, ERR_PEER, "the CA's authorization is not for a DNS name or address");
+    }
     d->wildcard = json_bool(obj, "wildcard", false) || name_is_wildcard(name);
     str_copy(d->identifier, sizeof(d->identifier), name_is_wildcard(name) ? name + 2 : name);
     return 0;
@@ -399,14 +517,15 @@ int authz_doc_read(struct authz_doc *d, const char *text, size_t n, struct err *
     list = json_get(obj, "challenges");
     for (const struct json *c = json_is_array(list) ? json_first(list) : NULL; c; c = json_after(c))
         read_challenge(d, c);
-    if (!d->url)
-        d->url = xstrdup("");
     return 0;
 }
 
 void authz_doc_done(struct authz_doc *d)
 {
-    free(d->url);
+    for (size_t i = 0; i < d->n_challenges; i++)
+        challenge_doc_done(&d->challenges[i]);
+    free(d->challenges);
+    free(d->error);
     memset(d, 0, sizeof(*d));
 }
 

@@ -12,6 +12,7 @@
 
 #include "base/err.h"
 #include "base/name.h"
+#include "conf/conf.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -24,11 +25,17 @@ bool acme_url_ok(const char *url); /* NULL is not */
 
 struct directory_doc {
     char *new_nonce, *new_account, *new_order;
-    char *renewal_info; /* "" if the CA has none; no slash at the end */
-    char *terms;        /* of service; "" if there are none */
+    char *revoke_cert, *key_change; /* "" if the CA has none */
+    char *renewal_info;             /* "" if the CA has none; no slash at the end */
+    char *terms;                    /* of service; "" if there are none */
     char **profiles;
     size_t n_profiles;
     bool eab_required;
+    /* dns-persist-01 from draft -02 on: the prefix of accounts' hashes, "" before; and the issuers
+     * of challenges that name none */
+    char *account_hash_prefix;
+    char **issuers;
+    size_t n_issuers;
 };
 int directory_doc_read(struct directory_doc *d, const char *text, size_t n, struct err *e);
 void directory_doc_done(struct directory_doc *d);
@@ -37,7 +44,7 @@ bool directory_doc_has_profile(const struct directory_doc *d, const char *name);
 enum order_status { ORDER_PENDING = 0, ORDER_READY, ORDER_PROCESSING, ORDER_VALID, ORDER_INVALID };
 struct order_doc {
     enum order_status status;
-    char **names; /* lower case, sorted; may begin with "*." */
+    char **names; /* lower case, sorted; may begin with "*."; addresses as RFC 5952 has them */
     size_t n_names;
     char **authzs; /* URLs */
     size_t n_authzs;
@@ -71,20 +78,33 @@ enum challenge_status {
     CHALLENGE_VALID,
     CHALLENGE_INVALID
 };
+/* A challenge of a type that we know, with all that an answer to it needs. */
+struct challenge_doc {
+    enum conf_challenge type;
+    char *url;
+    char *token; /* "" with dns-persist-01 */
+    enum challenge_status status;
+    struct err *error; /* NULL: none */
+    /* dns-persist-01: who the record may be for; none: those of the directory. */
+    char **issuers;
+    size_t n_issuers;
+    char *account_uri; /* "": the account's URL */
+    bool hashed;       /* drafts from -02 on */
+};
 struct authz_doc {
     enum authz_status status;
-    char identifier[NAME_MAX_TEXT]; /* without "*."; "" only when valid */
-    bool wildcard;
-    /* The dns-01 challenge, if one with a usable token is offered. */
-    char *url; /* "" if none */
-    char token[ACME_TOKEN_MAX + 1];
-    enum challenge_status challenge;
-    char offered[128]; /* types, for people: "http-01, tls-alpn-01" */
-    bool has_error;    /* of whichever challenge has one, dns-01 first */
-    struct err error;
+    char identifier[NAME_MAX_TEXT]; /* without "*.", or an address; "" only when valid */
+    bool ip, wildcard;
+    struct challenge_doc *challenges; /* at most one of a type */
+    size_t n_challenges;
+    char offered[160]; /* all types, for people: "http-01, tls-alpn-01" */
+    unsigned unusable; /* bit of each type that is offered without what its answer needs */
+    struct err *error; /* of the first challenge that has one, known or not; NULL: none */
 };
 int authz_doc_read(struct authz_doc *d, const char *text, size_t n, struct err *e);
 void authz_doc_done(struct authz_doc *d);
+/* NULL: it is not offered, or not in a usable manner. */
+struct challenge_doc *authz_doc_challenge(const struct authz_doc *d, enum conf_challenge type);
 const char *authz_status_name(enum authz_status s);
 const char *challenge_status_name(enum challenge_status s);
 /* A challenge object alone (the answer to its POST): its status, and whether it shows an error. */

@@ -3,9 +3,8 @@
  * The order machine (RFC 8555 7.1.6, 7.4).
  *
  *   ACCOUNT --> CREATE -----.            (the order's status, always the CA's word)
- *      |  none ^  | lost    |
- *      |-----> FIND         |
- *      |        | found     |
+ *      |  none ^  | lost    |                               .- another challenge will do -.
+ *      |-----> FIND         |                               v                             |
  *      `------> RESUME -----+-- pending ----> AUTHORIZE --> CHALLENGES --> ANSWER --> VALIDATE
  *                           |                     `---- all valid ---------------------^  |
  *                           +-- ready ------> FINALIZE <--------------------- ready ------+
@@ -54,8 +53,8 @@ static const struct row {
     [ACME_RESUME] = {"RESUME", "reading the order", resume_enter, resume_event, 0, NULL},
     [ACME_AUTHORIZE] = {"AUTHORIZE", "reading the authorizations", authorize_enter, authorize_event,
                         0, NULL},
-    [ACME_CHALLENGES] = {"CHALLENGES", "publishing the records", challenges_enter, challenges_event,
-                         0, NULL},
+    [ACME_CHALLENGES] = {"CHALLENGES", "proving control of the names", challenges_enter,
+                         challenges_event, 0, NULL},
     [ACME_ANSWER] = {"ANSWER", "answering the challenges", answer_enter, answer_event, 0, NULL},
     [ACME_VALIDATE] = {"VALIDATE", "waiting for validation", validate_enter, validate_event,
                        VALIDATE_LIMIT_MS, validate_limit},
@@ -104,6 +103,7 @@ static void destroy(struct acme_order *o)
     order_doc_done(&o->doc);
     ca_unref(o->ca);
     free(o->challenges);
+    free(o->open);
     free(o->names);
     free(o->url);
     free(o);
@@ -140,10 +140,22 @@ void order_say(struct acme_order *o, const char *fmt, ...)
 
 static void limit_reached(void *arg);
 
+static void tell_refused(struct acme_order *o)
+{
+    for (size_t i = 0; o->authzs && i < o->authzs->n && !o->dead; i++) {
+        const struct authz *a = &o->authzs->v[i];
+        int type = authz_refused_type(a);
+        if (type >= 0 && o->h.refused)
+            o->h.refused(o->arg, order_name_of(o, &a->doc), (enum conf_challenge)type);
+    }
+}
+
 /* Once the CA does not look at the records any more, they may go. */
 static void release_records(struct acme_order *o, enum acme_order_state next)
 {
-    if (!o->published || next < ACME_FINALIZE)
+    if (next == ACME_FAILED)
+        tell_refused(o);
+    if (!o->published || next < ACME_FINALIZE || o->dead)
         return;
     o->published = false;
     if (o->h.answered)
@@ -385,6 +397,7 @@ struct acme_order *order_start(struct ca *ca, struct loop *loop, const struct ac
     o->h = *h;
     o->arg = arg;
     o->replaces = s->replaces;
+    o->choice = (struct choice){.cert = s->cert, .avoid = s->avoid, .n_avoid = s->n_avoid};
     o->url = s->url && *s->url ? xstrdup(s->url) : NULL;
     o->unsure = s->find && !o->url;
     o->names = xcalloc(s->cert->n_names ? s->cert->n_names : 1, sizeof(*o->names));

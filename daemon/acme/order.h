@@ -64,7 +64,10 @@ struct acme_order {
     struct retry retry; /* of newOrder */
     struct order_doc doc;
     struct authz_set *authzs;
+    struct choice choice;
     struct acme_challenge *challenges;
+    struct authz **open; /* as many: whose they are */
+    size_t n_challenges;
     bool published;               /* challenges() was called, answered() was not */
     bool no_replaces, no_profile; /* the CA refused them */
     bool replaces;
@@ -127,6 +130,8 @@ void order_say(struct acme_order *o, const char *fmt, ...) __attribute__((format
 int64_t order_retry_after(const struct acme_order *o,
                           const struct http_reply *r); /* ms from now; 0 */
 const char *order_name(const struct acme_order *o);
+/* The name that an authorization is for; NULL: none of ours. */
+const struct conf_name *order_name_of(const struct acme_order *o, const struct authz_doc *d);
 
 /* Handlers, rows of the table in order.c */
 struct verdict account_enter(struct acme_order *o);

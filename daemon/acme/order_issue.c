@@ -15,6 +15,7 @@
 #define LOOK_COMPLAINT_MS 5000
 #define LOOK_MAX_MS 60000
 #define REANSWERS_MAX 4
+#define REANSWERS_BEFORE_SWITCH 2
 #define FAULTS_MAX 5
 #define FAULT_DELAY_MS 10000
 #define FINALIZES_MAX 4
@@ -169,6 +170,11 @@ static struct verdict validate_looked(struct acme_order *o)
     if (!authz_set_complains(o->authzs)) {
         order_timer(o, validate_delay(o, NULL));
         return order_wait();
+    }
+    /* The authorization lives, so another of its challenges may do. */
+    if (o->reanswers >= REANSWERS_BEFORE_SWITCH && authz_set_switch(o->authzs, &o->choice)) {
+        o->reanswers = 0;
+        return order_next(ACME_CHALLENGES);
     }
     if (o->reanswers == REANSWERS_MAX)
         return give_up(o);

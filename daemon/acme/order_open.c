@@ -274,6 +274,17 @@ struct verdict authorize_enter(struct acme_order *o)
     return order_wait();
 }
 
+static void set_choice(struct acme_order *o)
+{
+    const struct directory *d = &o->ca->server->directory;
+
+    o->choice.thumbprint = o->ca->account.thumbprint;
+    o->choice.account_url = o->ca->account.url;
+    o->choice.directory = d->have ? &d->doc : NULL;
+    for (size_t i = 0; i < o->authzs->n; i++)
+        o->authzs->v[i].name = order_name_of(o, &o->authzs->v[i].doc);
+}
+
 struct verdict authorize_event(struct acme_order *o, const struct event *ev)
 {
     struct err e = ERR_INIT;
@@ -282,15 +293,15 @@ struct verdict authorize_event(struct acme_order *o, const struct event *ev)
         return order_wait();
     if (err_is(ev->err))
         return ev->err->http == 404 ? order_fail_gone(o, ev->err) : order_fail(o, ev->err);
-    if (authz_set_failure(o->authzs, &e) ||
-        authz_set_prepare(o->authzs, o->ca->account.thumbprint, &e) < 0) {
+    set_choice(o);
+    if (authz_set_failure(o->authzs, &e) || authz_set_prepare(o->authzs, &o->choice, &e) < 0) {
         err_activity(&e, "authorizing %s", order_name(o));
         return order_fail_gone(o, &e);
     }
     return order_next(authz_set_pending(o->authzs) ? ACME_CHALLENGES : ACME_VALIDATE);
 }
 
-/* --- CHALLENGES: the owner publishes --- */
+/* --- CHALLENGES: the owner proves --- */
 
 static int compare_name(const void *key, const void *elem)
 {
@@ -306,7 +317,7 @@ static const struct conf_name *find_name(const struct acme_order *o, const char 
 }
 
 /* Some CAs leave out `wildcard`: then the wildcard is meant if only that was asked for. */
-static const struct conf_name *name_of(const struct acme_order *o, const struct authz_doc *d)
+const struct conf_name *order_name_of(const struct acme_order *o, const struct authz_doc *d)
 {
     char wild[NAME_MAX_TEXT + 2] = "*.";
     const struct conf_name *plain = find_name(o, d->identifier);
@@ -317,25 +328,54 @@ static const struct conf_name *name_of(const struct acme_order *o, const struct 
     return find_name(o, wild);
 }
 
+static struct acme_challenge challenge_of(const struct authz *a)
+{
+    const struct challenge_doc *d = authz_doc_challenge(&a->doc, a->type);
+    bool wild = a->doc.wildcard || (a->name && name_is_wildcard(a->name->name));
+
+    return (struct acme_challenge){
+        .name = a->name,
+        .identifier = a->doc.identifier,
+        .ip = a->doc.ip,
+        .wildcard = wild,
+        .type = a->type,
+        .owner = a->owner,
+        .value = a->value,
+        .token = d->token,
+        .key_authorization = a->key_authorization,
+        .issuers = a->issuers,
+        .n_issuers = a->n_issuers,
+        .account_uris = (const char *const *)a->account_uris,
+        .n_account_uris = a->n_account_uris,
+    };
+}
+
 struct verdict challenges_enter(struct acme_order *o)
 {
     size_t n = 0;
 
-    o->challenges = xcalloc(o->authzs->n, sizeof(*o->challenges));
+    o->challenges = xrealloc_array(o->challenges, o->authzs->n, sizeof(*o->challenges));
+    o->open = xrealloc_array(o->open, o->authzs->n, sizeof(*o->open));
     for (size_t i = 0; i < o->authzs->n; i++) {
-        const struct authz *a = &o->authzs->v[i];
-        if (a->doc.status != AUTHZ_PENDING)
+        struct authz *a = &o->authzs->v[i];
+        if (!authz_is_open(a))
             continue;
-        o->challenges[n++] = (struct acme_challenge){.name = name_of(o, &a->doc),
-                                                     .identifier = a->doc.identifier,
-                                                     .wildcard = a->doc.wildcard,
-                                                     .type = "dns-01",
-                                                     .owner = a->owner,
-                                                     .value = a->value};
+        o->open[n] = a;
+        o->challenges[n++] = challenge_of(a);
     }
+    o->n_challenges = n;
     o->published = true;
     o->h.challenges(o->arg, o->challenges, n);
     return order_wait();
+}
+
+bool acme_order_instead(struct acme_order *o, size_t i)
+{
+    if (o->state != ACME_CHALLENGES || i >= o->n_challenges ||
+        !authz_switch(o->open[i], &o->choice))
+        return false;
+    o->challenges[i] = challenge_of(o->open[i]);
+    return true;
 }
 
 struct verdict challenges_event(struct acme_order *o, const struct event *ev)

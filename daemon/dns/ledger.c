@@ -294,6 +294,44 @@ void ledger_clean(struct ledger *l, struct ledger_entry *const *entries, size_t 
     sweep_step(l, s, NULL);
 }
 
+static bool is_of(const struct ledger_entry *e, struct ledger_entry *const *entries, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (entries[i] == e)
+            return true;
+    return false;
+}
+
+/* What new records for good stand in the place of. */
+static void remove_former(struct ledger *l, const struct ledger_entry *now,
+                          struct ledger_entry *const *entries, size_t n)
+{
+    const char *key;
+    void *value;
+    for (size_t i = 0; map_next(l->entries, &i, &key, &value);) {
+        struct ledger_entry *e = value;
+        if (e->holds == 0 && ledger_entry_for_good(e) && str_eq(e->fqdn, now->fqdn) &&
+            str_eq(e->cert, now->cert) && !is_of(e, entries, n)) {
+            remove_record(e);
+            ledger_save(l, &e, 1, NULL, NULL);
+        }
+    }
+}
+
+struct store_call *ledger_keep(struct ledger *l, struct ledger_entry *const *entries, size_t n,
+                               store_write_fn *done, void *arg)
+{
+    for (size_t i = 0; i < n; i++) {
+        free(entries[i]->order);
+        entries[i]->order = xstrdup(LEDGER_FOR_GOOD);
+        unhold(entries[i], false);
+    }
+    struct store_call *c = ledger_save(l, entries, n, done, arg);
+    for (size_t i = 0; i < n; i++)
+        remove_former(l, entries[i], entries, n);
+    return c;
+}
+
 /* ---- intents ---- */
 
 static void call_free(struct ledger_call *c)
@@ -429,7 +467,7 @@ static void run_later(struct ledger *l, const struct later *r)
     void *value;
     for (size_t i = 0; map_next(l->entries, &i, &key, &value);) {
         struct ledger_entry *e = value;
-        if (e->holds)
+        if (e->holds || ledger_entry_for_good(e))
             continue;
         bool named = among(e->order, r->orders, r->n);
         if (r->what == LATER_RECOVER)
@@ -593,7 +631,8 @@ void ledger_records(const struct ledger *l,
                                    .cert = e->cert,
                                    .order = e->order,
                                    .since_ms = e->since,
-                                   .state = ledger_state_name(e->state),
+                                   .state = ledger_entry_for_good(e) ? "kept"
+                                                                     : ledger_state_name(e->state),
                                    .last_error = e->error};
         fn(arg, &r);
     }

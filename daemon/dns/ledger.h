@@ -54,6 +54,11 @@ struct store_call *ledger_save(struct ledger *l, struct ledger_entry *const *ent
  * failure after every record was tried; the rest goes on in the background. */
 void ledger_clean(struct ledger *l, struct ledger_entry *const *entries, size_t n,
                   void (*done)(void *arg, const struct err *err), void *arg);
+/* Ends the hold; the records stay for good (dns-persist-01): neither recovery nor
+ * ledger_clean_now() removes them. Those that were kept before at the same name for the same
+ * certificate are removed. done (may be NULL) when that is durable. */
+struct store_call *ledger_keep(struct ledger *l, struct ledger_entry *const *entries, size_t n,
+                               store_write_fn *done, void *arg);
 void ledger_release(
     struct ledger_entry *e); /* ends the hold; the record stays, under its order's mark */
 

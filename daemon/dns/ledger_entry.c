@@ -46,6 +46,11 @@ static struct ledger_entry *entry_new(struct ledger *l, const char *key)
     return e;
 }
 
+bool ledger_entry_for_good(const struct ledger_entry *e)
+{
+    return e->state == LEDGER_PRESENT && str_eq(e->order, LEDGER_FOR_GOOD);
+}
+
 struct ledger_entry *ledger_entry_new(struct ledger *l, const struct ledger_intent *i)
 {
     CLEANUP_FREE char *key = ledger_key(i->fqdn, i->value);

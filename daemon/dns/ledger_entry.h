@@ -7,6 +7,7 @@
 
 #define LEDGER_PREFIX "record/"
 #define LEDGER_VALUE_MAX 16384u
+#define LEDGER_FOR_GOOD "for good" /* in the place of an order */
 
 enum ledger_state { LEDGER_INTENDED, LEDGER_PRESENT, LEDGER_REMOVING };
 enum ledger_work { LEDGER_QUIET, LEDGER_ASKING, LEDGER_WAITING, LEDGER_DELETING };
@@ -31,6 +32,7 @@ struct ledger_entry {
 };
 
 const char *ledger_state_name(enum ledger_state s);
+bool ledger_entry_for_good(const struct ledger_entry *e); /* and is there */
 struct ledger_entry *ledger_entry_new(struct ledger *l, const struct ledger_intent *i);
 /* From the store. What cannot be read leaves empty fields: the entry itself is never lost. */
 struct ledger_entry *ledger_entry_parse(struct ledger *l, const struct store_item *item);

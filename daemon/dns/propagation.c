@@ -49,6 +49,7 @@ struct propagation {
     char name[NAME_MAX_TEXT];
     char **values;
     size_t n_values;
+    bool (*fits)(void *arg, const char *text, size_t n);
     struct server_set *set, *fallback;
     struct asked *asked;
     size_t pending;
@@ -76,7 +77,7 @@ void propagation_free(struct propagation *p)
     drop_queries(p);
     timer_cancel(&p->deadline);
     timer_cancel(&p->next);
-    for (size_t i = 0; i < p->n_values; i++)
+    for (size_t i = 0; !p->fits && i < p->n_values; i++)
         free(p->values[i]);
     free(p->values);
     free(p->asked);
@@ -281,11 +282,26 @@ static void ask_fallback(struct propagation *p)
     wait_for_round(p, next_wait(p));
 }
 
+static void absent(struct propagation *p)
+{
+    struct err e = ERR_INIT;
+    CLEANUP_BUF struct buf b;
+    buf_init(&b, 16 * TEXT_MAX);
+    report(p, false, &b);
+    err_set(&e, ERR_BLOCKED, "%.400s", buf_str(&b));
+    str_copy(e.type, sizeof(e.type), PROPAGATION_ABSENT);
+    finish(p, &e, "");
+}
+
 static void judge(struct propagation *p)
 {
     size_t has = count(p, HAS_ALL), lacks = count(p, LACKS);
     if (has && !lacks && ++p->agreed >= AGREE_ROUNDS) {
         succeed(p);
+        return;
+    }
+    if (p->fits && lacks && !has) {
+        absent(p);
         return;
     }
     tell_change(p);
@@ -300,15 +316,32 @@ static void judge(struct propagation *p)
     }
 }
 
+static bool is_ours(const struct propagation *p, const struct dns_record *rec)
+{
+    return rec->section == DNS_ANSWER && rec->type == DNS_TXT && str_eq(rec->owner, p->name);
+}
+
+static size_t one_fits(const struct propagation *p, const struct dns_reply *r)
+{
+    for (size_t k = 0; k < r->n; k++) {
+        const struct dns_record *rec = &r->records[k];
+        if (is_ours(p, rec) && p->fits(p->arg, rec->text, rec->text_len))
+            return 1;
+    }
+    return 0;
+}
+
 static size_t values_in(const struct propagation *p, const struct dns_reply *r)
 {
     size_t found = 0;
+    if (p->fits)
+        return one_fits(p, r);
     for (size_t i = 0; i < p->n_values; i++) {
         size_t len = strlen(p->values[i]);
         for (size_t k = 0; k < r->n; k++) {
             const struct dns_record *rec = &r->records[k];
-            if (rec->section == DNS_ANSWER && rec->type == DNS_TXT && str_eq(rec->owner, p->name) &&
-                rec->text_len == len && memcmp(rec->text, p->values[i], len) == 0) {
+            if (is_ours(p, rec) && rec->text_len == len &&
+                memcmp(rec->text, p->values[i], len) == 0) {
                 found++;
                 break;
             }
@@ -416,6 +449,8 @@ struct propagation *propagation_start(const struct propagation_env *env,
     p->n_values = spec->n;
     for (size_t i = 0; i < spec->n; i++)
         p->values[i] = xstrdup(spec->values[i]);
+    p->fits = spec->fits;
+    p->n_values += spec->fits != NULL;
     p->set = server_set_ref(spec->servers);
     p->fallback = server_set_ref(spec->fallback);
     p->asked = xcalloc(p->set->n ? p->set->n : 1, sizeof(*p->asked));

@@ -17,12 +17,17 @@ struct propagation_env {
     struct reach *reach;
 };
 
+#define PROPAGATION_ABSENT "absent"
+
 struct propagation_spec {
     const char *name; /* final owner name; copied, as are the values */
     const char *const *values;
     size_t n;
     struct server_set *servers;  /* a reference is taken, as of the next */
     struct server_set *fallback; /* resolvers, for when no server answers with authority; or NULL */
+    /* Instead of values: any TXT that fits (asked with the handler's arg) will do. Then the end
+     * comes at once, with ERR_BLOCKED of type PROPAGATION_ABSENT, when no server has one. */
+    bool (*fits)(void *arg, const char *text, size_t n);
     int64_t timeout_ms;
     int64_t typical_ms; /* how long it usually takes; 0: not known */
     bool require;       /* after timeout_ms: an error; else done with a warning */

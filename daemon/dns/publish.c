@@ -62,6 +62,7 @@ struct group {
     const struct place *place; /* the first that leads here */
     struct propagation *watched;
     bool visible;
+    struct err err;
     char *text, *warning;
 };
 
@@ -360,6 +361,7 @@ static void on_visible(void *arg, const struct err *err, const char *warning)
     struct publication *p = g->p;
     g->watched = NULL;
     if (err->cls != ERR_NONE) {
+        g->err = *err;
         cuts_drop(p->publisher->cuts, g->place->zone);
         fail(p, err);
         return;
@@ -602,6 +604,29 @@ void publication_clean(struct publication *p, void (*done)(void *arg, const stru
     ledger_clean(p->publisher->ledger, entries, n, done, arg);
     free(entries);
     release(p);
+}
+
+void publication_keep(struct publication *p)
+{
+    struct ledger_entry **entries =
+        xcalloc(p->n_values ? p->n_values : 1, sizeof(struct ledger_entry *));
+    stop(p, false);
+    for (size_t i = 0; i < p->n_values; i++)
+        entries[i] = p->values[i].entry;
+    ledger_keep(p->publisher->ledger, entries, p->n_values, NULL, NULL);
+    free(entries);
+    release(p);
+}
+
+const struct err *publication_error(const struct publication *p, size_t i)
+{
+    const struct value *v = &p->values[i];
+    for (size_t k = 0; k < p->n_groups; k++)
+        if (str_eq(p->groups[k].place->final, v->place->final) && err_is(&p->groups[k].err))
+            return &p->groups[k].err;
+    if (err_is(&v->err))
+        return &v->err;
+    return err_is(&v->place->err) ? &v->place->err : NULL;
 }
 
 void publication_free(struct publication *p)

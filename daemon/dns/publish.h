@@ -60,6 +60,10 @@ struct publication *publish_start(struct publisher *p, const struct conf_cert *c
  */
 void publication_clean(struct publication *p, void (*done)(void *arg, const struct err *err),
                        void *arg);
+/* Once it has failed: what of value i; NULL: nothing. */
+const struct err *publication_error(const struct publication *p, size_t i);
+/* Once it is ready: its records stay for good, as in ledger_keep(). Frees it; no callback comes. */
+void publication_keep(struct publication *p);
 /* Forget it without removing anything: its records stay in the ledger under the order's mark. */
 void publication_free(struct publication *p);
 
@@ -82,11 +86,27 @@ void publisher_clean_now(struct publisher *p,
 struct publish_record { /* a line of `renewctl records` */
     const char *fqdn, *value, *provider, *cert, *order;
     int64_t since_ms;  /* wall */
-    const char *state; /* "intended", "present", "removing" */
+    const char *state; /* "intended", "present", "removing"; "kept": for good */
     const char *last_error;
 };
 void publisher_records(const struct publisher *p,
                        void (*fn)(void *arg, const struct publish_record *), void *arg);
+
+/* Whether a TXT record is there that fits: the alias chain of owner is followed, all servers are
+ * asked as for a publication. No provider is needed. */
+struct publish_find;
+struct publish_find_spec {
+    const char *owner; /* copied */
+    bool (*fits)(void *arg, const char *text, size_t n);
+    /* Once. err class ERR_NONE: every server has one; ERR_BLOCKED of type "absent": none has;
+     * else those that have none did not get it in time, or nobody knows. warning as in `ready`. */
+    void (*done)(void *arg, const struct err *err, const char *warning);
+    void (*progress)(void *arg, const struct publish_progress *p);
+    int64_t timeout_ms; /* 0: of the zone */
+};
+struct publish_find *publish_find_start(struct publisher *p, const struct publish_find_spec *s,
+                                        void *arg);
+void publish_find_cancel(struct publish_find *f); /* NULL is fine */
 
 /* For `explain`, `preflight` and blocked certificates: where would the record go? Alias chain, cut,
  * servers, provider; text lines for people; err class ERR_BLOCKED when only the user can mend it

@@ -175,6 +175,14 @@ void conf_unref(struct conf *c)
     free(c);
 }
 
+const char *conf_challenge_name(enum conf_challenge c)
+{
+    static const char *const names[] = {"dns-01", "http-01", "tls-alpn-01", "dns-account-01",
+                                        "dns-persist-01"};
+
+    return names[c];
+}
+
 struct conf *fake_conf(const char *const *names, size_t n)
 {
     struct conf *c = xnew(struct conf);

@@ -57,8 +57,8 @@ static void challenges(void *arg, const struct acme_challenge *c, size_t n)
     r->challenges++;
     r->n_challenges = n;
     for (size_t i = 0; i < n; i++) {
-        add(r->owners, sizeof(r->owners), c[i].owner);
-        add(r->values, sizeof(r->values), c[i].value);
+        add(r->owners, sizeof(r->owners), c[i].owner ? c[i].owner : c[i].token);
+        add(r->values, sizeof(r->values), c[i].value ? c[i].value : "-");
         add(r->names, sizeof(r->names), c[i].name ? c[i].name->name : "-");
     }
     if (heard(r, M_CHALLENGES) && !r->idle)
@@ -71,6 +71,15 @@ static void answered(void *arg)
 
     r->answered++;
     heard(r, M_ANSWERED);
+}
+
+static void refused(void *arg, const struct conf_name *name, enum conf_challenge type)
+{
+    struct run *r = arg;
+    char text[300];
+
+    snprintf(text, sizeof(text), "%s:%s", name ? name->name : "-", conf_challenge_name(type));
+    add(r->refused, sizeof(r->refused), text);
 }
 
 static void progress(void *arg, enum acme_order_state s, const char *text)
@@ -112,7 +121,8 @@ void run_init(struct run *r, struct fake *f, const char *const *names, size_t n)
 
 void run_start(struct run *r, const char *url, bool replaces)
 {
-    static const struct acme_order_handler h = {created, challenges, answered, progress, done};
+    static const struct acme_order_handler h = {created, challenges, answered,
+                                                refused, progress,   done};
     struct acme_order_spec s = {.cert = r->cert ? r->cert : r->conf->certs,
                                 .ca = "test",
                                 .url = url,

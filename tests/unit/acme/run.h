@@ -25,6 +25,7 @@ struct run {
     bool freed;
     char url[256];
     size_t n_challenges;
+    char refused[400]; /* "NAME:TYPE ..." */
     char owners[400], values[400], names[400];
     char progress[4000];
     char *pem;

@@ -130,7 +130,7 @@ static void test_order(void **state)
     assert_int_equal(read_order(&d, "{\"status\":\"valid\"}"), -1);
     assert_int_equal(read_order(&d, "{\"identifiers\":[" ID("a") "]}"), -1);
     assert_int_equal(read_order(&d, "{\"status\":\"valid\",\"identifiers\":[{\"type\":\"ip\","
-                                    "\"value\":\"1.2.3.4\"}]}"),
+                                    "\"value\":\"1.2.3\"}]}"),
                      -1);
     assert_int_equal(read_order(&d, "{\"status\":\"valid\",\"identifiers\":[" ID("a b") "]}"), -1);
     assert_int_equal(read_order(&d, "{\"status\":\"valid\",\"identifiers\":[" ID(
@@ -166,16 +166,18 @@ static void test_authz(void **state)
         0);
     assert_string_equal(d.identifier, "a.example");
     assert_true(d.wildcard);
-    assert_string_equal(d.url, "https://c/1");
-    assert_string_equal(d.token, "0123456789abcdef");
-    assert_int_equal(d.challenge, CHALLENGE_PROCESSING);
+    const struct challenge_doc *c = authz_doc_challenge(&d, CONF_DNS_01);
+    assert_int_equal(d.n_challenges, 1);
+    assert_string_equal(c->url, "https://c/1");
+    assert_string_equal(c->token, "0123456789abcdef");
+    assert_int_equal(c->status, CHALLENGE_PROCESSING);
     authz_doc_done(&d);
 
     assert_int_equal(
         read_authz(&d, "{\"status\":\"pending\",\"identifier\":" ID("*.a.example") "}"), 0);
     assert_string_equal(d.identifier, "a.example");
     assert_true(d.wildcard);
-    assert_string_equal(d.url, "");
+    assert_int_equal(d.n_challenges, 0);
     authz_doc_done(&d);
 
     /* tokens: too short, too long, out of the alphabet */
@@ -188,7 +190,8 @@ static void test_authz(void **state)
                                "\"dns-01\",\"url\":\"https://c/1\",\"token\":\"%s\"}]}",
                       bad[i]);
         assert_int_equal(read_authz(&d, text), 0);
-        assert_string_equal(d.url, "");
+        assert_int_equal(d.n_challenges, 0);
+        assert_int_equal(d.unusable, 1u << CONF_DNS_01);
         assert_string_equal(d.offered, "dns-01");
         authz_doc_done(&d);
     }
@@ -197,6 +200,95 @@ static void test_authz(void **state)
     assert_int_equal(read_authz(&d, "{\"status\":\"odd\",\"identifier\":" ID("a") "}"), -1);
     assert_int_equal(read_authz(&d, "{\"status\":\"valid\"}"), 0);
     authz_doc_done(&d);
+}
+
+#define HTTP01(more) "{\"type\":\"http-01\",\"url\":\"https://c/h\"," more "}"
+#define PERSIST(more) "{\"type\":\"dns-persist-01\",\"url\":\"https://c/p\"," more "}"
+#define OF(id, challenges)                                                                         \
+    "{\"status\":\"pending\",\"identifier\":" id ",\"challenges\":[" challenges "]}"
+#define IP_ID(value) "{\"type\":\"ip\",\"value\":\"" value "\"}"
+
+static void test_types(void **state)
+{
+    struct authz_doc d;
+    const struct challenge_doc *c;
+
+    (void)state;
+    assert_int_equal(
+        read_authz(
+            &d, OF(ID("a"),
+                   HTTP01("\"token\":\"0123456789abcdef\",\"status\":\"invalid\","
+                          "\"error\":{\"detail\":\"404\"}") "," PERSIST("\"issuer-domain-names\":["
+                                                                        "\"ca.test\",\"b.test\"],"
+                                                                        "\"accounturi\":\"https://"
+                                                                        "ca/acct/1\""))),
+        0);
+    c = authz_doc_challenge(&d, CONF_HTTP_01);
+    assert_int_equal(c->status, CHALLENGE_INVALID);
+    assert_non_null(strstr(c->error->detail, "404"));
+    assert_non_null(d.error);
+    c = authz_doc_challenge(&d, CONF_DNS_PERSIST_01);
+    assert_string_equal(c->token, "");
+    assert_int_equal(c->n_issuers, 2);
+    assert_string_equal(c->issuers[1], "b.test");
+    assert_string_equal(c->account_uri, "https://ca/acct/1");
+    assert_false(c->hashed);
+    assert_null(c->error);
+    assert_null(authz_doc_challenge(&d, CONF_DNS_01));
+    authz_doc_done(&d);
+
+    assert_int_equal(read_authz(&d, OF(ID("a"), PERSIST("\"issuerDomainNames\":[\"ca.test\"]"))),
+                     0);
+    assert_true(authz_doc_challenge(&d, CONF_DNS_PERSIST_01)->hashed);
+    authz_doc_done(&d);
+}
+
+/* A list that is empty or too long must be refused, as must names that are none. */
+static void test_persist_issuers(void **state)
+{
+    static const char *const bad[] = {
+        "\"issuer-domain-names\":[]",
+        "\"issuer-domain-names\":\"ca.test\"",
+        "\"issuerDomainNames\":[]",
+        "\"issuer-domain-names\":[\"Ca.test\"]",
+        "\"issuer-domain-names\":[\"a\",\"b\",\"c\",\"d\",\"e\",\"f\",\"g\",\"h\",\"i\",\"j\","
+        "\"k\"]",
+        "\"issuer-domain-names\":[\"ca.test\"],\"accounturi\":\"https://ca/ 1\"",
+    };
+    struct authz_doc d;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        CLEANUP_FREE char *text = xasprintf(OF(ID("a"), PERSIST("%s")), bad[i]);
+        assert_int_equal(read_authz(&d, text), 0);
+        if (d.n_challenges)
+            print_error("taken: %s\n", bad[i]);
+        assert_int_equal(d.n_challenges, 0);
+        assert_int_equal(d.unusable, 1u << CONF_DNS_PERSIST_01);
+        authz_doc_done(&d);
+    }
+}
+
+static void test_addresses(void **state)
+{
+    struct err e = ERR_INIT;
+    struct authz_doc d;
+    struct order_doc o;
+    static const char order[] = "{\"status\":\"pending\",\"identifiers\":[" IP_ID(
+        "2001:DB8:0::1") "," ID("a.test") "," IP_ID("192.0.2.1") "],\"finalize\":\"https://c/f\"}";
+
+    (void)state;
+    assert_int_equal(read_authz(&d, OF(IP_ID("2001:DB8:0::1"), "")), 0);
+    assert_true(d.ip);
+    assert_string_equal(d.identifier, "2001:db8::1");
+    authz_doc_done(&d);
+    assert_int_equal(read_authz(&d, OF(IP_ID("a.test"), "")), -1);
+    assert_int_equal(read_authz(&d, OF(ID("192.0.2.1"), "")), -1);
+    assert_int_equal(order_doc_read(&o, order, strlen(order), &e), 0);
+    assert_int_equal(o.n_names, 3);
+    assert_string_equal(o.names[0], "192.0.2.1");
+    assert_string_equal(o.names[1], "2001:db8::1");
+    order_doc_done(&o);
 }
 
 static void test_many_challenge_types(void **state)
@@ -274,13 +366,11 @@ static void test_chain_text(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_url),
-        cmocka_unit_test(test_directory),
-        cmocka_unit_test(test_order),
-        cmocka_unit_test(test_authz),
-        cmocka_unit_test(test_many_challenge_types),
-        cmocka_unit_test(test_orders),
-        cmocka_unit_test(test_chain_text),
+        cmocka_unit_test(test_url),       cmocka_unit_test(test_directory),
+        cmocka_unit_test(test_order),     cmocka_unit_test(test_authz),
+        cmocka_unit_test(test_types),     cmocka_unit_test(test_persist_issuers),
+        cmocka_unit_test(test_addresses), cmocka_unit_test(test_many_challenge_types),
+        cmocka_unit_test(test_orders),    cmocka_unit_test(test_chain_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

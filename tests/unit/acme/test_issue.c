@@ -14,7 +14,7 @@ static const struct scenario scenarios[] = {
                 "{\"type\":\"http-01\",\"url\":\"https://ca.test/x\",\"status\":\"pending\"},"
                 "{\"type\":\"tls-alpn-01\",\"status\":\"pending\"}"},
      .log = OPEN,
-     .cls = ERR_DENIED,
+     .cls = ERR_CONFIG,
      .detail = "no dns-01 challenge for example.org, only: http-01, tls-alpn-01"},
     {.name = "no challenges",
      .ca = {.challenges = " "},

@@ -121,7 +121,7 @@ static void told_challenges(struct call *c)
     o->challenges[0] = (struct acme_challenge){
         .name = &o->cert->names[0],
         .identifier = o->cert->names[0].name,
-        .type = "dns-01",
+        .type = CONF_DNS_01,
         .owner = "_acme-challenge.example",
         .value = "value",
     };
