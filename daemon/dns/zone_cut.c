@@ -41,6 +41,8 @@ struct cut_call {
     char name[NAME_MAX_TEXT];
     char zone[NAME_MAX_TEXT];
     char alias[NAME_MAX_TEXT];
+    enum dns_type type;            /* that is asked for */
+    const struct dns_reply *reply; /* while it is told */
     struct server_set *set;
     size_t server;
     unsigned silent;
@@ -88,6 +90,16 @@ void cuts_drop(struct cuts *c, const char *zone)
     ns_cache_drop(c->ns, zone);
 }
 
+struct soa_cache *cuts_soa(struct cuts *c)
+{
+    return c->soa;
+}
+
+struct ns_cache *cuts_ns(struct cuts *c)
+{
+    return c->ns;
+}
+
 void cut_cancel(struct cut_call *c)
 {
     if (!c)
@@ -108,7 +120,8 @@ static void finish(struct cut_call *c, const struct err *err)
                       .zone = c->zone,
                       .alias = c->alias,
                       .resolved = c->resolved,
-                      .note = c->note};
+                      .note = c->note,
+                      .reply = c->reply};
     cut_done_fn *done = c->done;
     void *arg = c->arg;
     if (e.cls != ERR_NONE)
@@ -152,6 +165,7 @@ static void on_resolved(void *arg, const struct dns_reply *reply, const struct e
         const struct dns_record *cname = find_alias(c, reply);
         if (cname)
             str_copy(c->alias, sizeof(c->alias), cname->name);
+        c->reply = reply;
         succeed(c);
     } else if (c->server + 1 < c->set->n) {
         c->server++;
@@ -171,7 +185,7 @@ static void on_resolved(void *arg, const struct dns_reply *reply, const struct e
 
 static void ask_resolvers(struct cut_call *c)
 {
-    c->call = server_ask(c->cuts->dns, c->set, c->server, c->name, DNS_CNAME, on_resolved, c);
+    c->call = server_ask(c->cuts->dns, c->set, c->server, c->name, c->type, on_resolved, c);
 }
 
 static void enter_resolve(struct cut_call *c)
@@ -223,7 +237,11 @@ static const struct dns_record *find_referral(const struct cut_call *c, const st
 static void negative(struct cut_call *c, const struct dns_reply *reply)
 {
     const struct dns_record *soa = soa_in_reply(reply, c->name);
-    if (!soa || !soa->owner[0] || str_eq(soa->owner, c->zone)) {
+    if (c->type != DNS_CNAME) { /* the records matter, not who else has them */
+        if (soa && soa->owner[0])
+            str_copy(c->zone, sizeof(c->zone), soa->owner);
+        succeed(c);
+    } else if (!soa || !soa->owner[0] || str_eq(soa->owner, c->zone)) {
         succeed(c);
     } else if (c->set->configured || !name_under(soa->owner, c->zone)) {
         /* The user's servers serve whatever lies there; or the zone begins higher than was said. */
@@ -248,6 +266,7 @@ static void judge(struct cut_call *c, const struct dns_reply *reply)
     const char *label = c->set->v[c->server].label;
     bool usual = reply->rcode == 0 || reply->rcode == RCODE_NXDOMAIN;
     const struct dns_record *rec = find_alias(c, reply);
+    c->reply = c->type == DNS_CNAME ? NULL : reply;
     if (usual && reply->aa && rec) {
         str_copy(c->alias, sizeof(c->alias), rec->name);
         succeed(c);
@@ -304,7 +323,7 @@ static void ask_server(struct cut_call *c)
     if (c->server >= c->set->n)
         no_authority(c);
     else
-        c->call = server_ask(c->cuts->dns, c->set, c->server, c->name, DNS_CNAME, on_answer, c);
+        c->call = server_ask(c->cuts->dns, c->set, c->server, c->name, c->type, on_answer, c);
 }
 
 static void on_servers(void *arg, struct server_set *set, const struct err *err)
@@ -354,11 +373,12 @@ static void start(void *arg)
         return;
     }
     const char *parent = name_parent(c->name);
-    soa_find(c->cuts->soa, c->conf, parent[0] ? parent : c->name, &c->soa_wait, on_zone, c);
+    bool itself = c->type != DNS_CNAME || !parent[0];
+    soa_find(c->cuts->soa, c->conf, itself ? c->name : parent, &c->soa_wait, on_zone, c);
 }
 
-struct cut_call *cut_find(struct cuts *cuts, const struct conf *conf, const char *name,
-                          cut_done_fn *done, void *arg)
+struct cut_call *cut_ask(struct cuts *cuts, const struct conf *conf, const char *name,
+                         enum dns_type type, cut_done_fn *done, void *arg)
 {
     struct cut_call *c = xnew(struct cut_call);
     c->cuts = cuts;
@@ -366,7 +386,14 @@ struct cut_call *cut_find(struct cuts *cuts, const struct conf *conf, const char
     c->policy = conf_dns_for(conf, name);
     c->done = done;
     c->arg = arg;
+    c->type = type;
     str_copy(c->name, sizeof(c->name), name);
     loop_defer(cuts->loop, &c->defer, start, c);
     return c;
+}
+
+struct cut_call *cut_find(struct cuts *cuts, const struct conf *conf, const char *name,
+                          cut_done_fn *done, void *arg)
+{
+    return cut_ask(cuts, conf, name, DNS_CNAME, done, arg);
 }

@@ -12,6 +12,8 @@
 #include "dns/servers.h"
 
 struct cuts; /* caches, shared by all */
+struct soa_cache;
+struct ns_cache;
 struct cut_call;
 
 struct cut {
@@ -20,6 +22,7 @@ struct cut {
     const char *alias;          /* target of the CNAME at the name; "" = none */
     bool resolved;    /* the resolvers were asked for want of authoritative servers, or as told */
     const char *note; /* why they had to be; "" */
+    const struct dns_reply *reply; /* of cut_ask(): what was said of the name; never NULL there */
 };
 /* cut NULL: *err. All of it lives for the call. */
 typedef void cut_done_fn(void *arg, const struct cut *cut, const struct err *err);
@@ -28,11 +31,17 @@ struct cuts *cuts_new(struct loop *l, struct dns *d, struct reach *r);
 void cuts_free(struct cuts *c);
 /* Forgets what was cached (settings of dns may have changed). */
 void cuts_clear(struct cuts *c);
+struct soa_cache *cuts_soa(struct cuts *c);
+struct ns_cache *cuts_ns(struct cuts *c);
 /* The zone's servers were of no use: ask anew next time. */
 void cuts_drop(struct cuts *c, const char *zone);
 /* conf must live until the call ends. */
 struct cut_call *cut_find(struct cuts *c, const struct conf *conf, const char *name,
                           cut_done_fn *done, void *arg);
+/* The same for a name that is asked about in itself, not for one that will be made below it: the
+ * zone that it lies in, whether it is an alias, and its records of that type. */
+struct cut_call *cut_ask(struct cuts *c, const struct conf *conf, const char *name,
+                         enum dns_type type, cut_done_fn *done, void *arg);
 void cut_cancel(struct cut_call *call);
 
 #endif

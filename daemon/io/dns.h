@@ -31,7 +31,15 @@ void dns_free(struct dns *d);
 /* The resolvers that dns_ask(NULL...) and dns_resolve use. May be called again. */
 void dns_set_resolvers(struct dns *d, const struct dns_addr *servers, size_t n);
 
-enum dns_type { DNS_A = 1, DNS_NS = 2, DNS_CNAME = 5, DNS_SOA = 6, DNS_TXT = 16, DNS_AAAA = 28 };
+enum dns_type {
+    DNS_A = 1,
+    DNS_NS = 2,
+    DNS_CNAME = 5,
+    DNS_SOA = 6,
+    DNS_TXT = 16,
+    DNS_AAAA = 28,
+    DNS_CAA = 257
+};
 enum dns_section { DNS_ANSWER, DNS_AUTHORITY, DNS_ADDITIONAL };
 
 struct dns_record {
@@ -39,8 +47,8 @@ struct dns_record {
     char owner[NAME_MAX_TEXT]; /* lower case, no final dot */
     uint16_t type;
     uint32_t ttl;
-    /* NS, CNAME, SOA (mname): name; TXT: the strings joined, text_len bytes, escaped nothing; A,
-     * AAAA: addr with port 0; others: nothing. */
+    /* NS, CNAME, SOA (mname): name; TXT: the strings joined, text_len bytes, escaped nothing;
+     * CAA: text is the RDATA as it came; A, AAAA: addr with port 0; others: nothing. */
     char name[NAME_MAX_TEXT];
     char *text;
     size_t text_len;

@@ -115,6 +115,8 @@ const char *dns_type_name(enum dns_type t)
         return "TXT";
     case DNS_AAAA:
         return "AAAA";
+    case DNS_CAA:
+        return "CAA";
     }
     return "?";
 }

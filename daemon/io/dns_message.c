@@ -112,6 +112,14 @@ static bool read_text(struct message *rdata, struct dns_record *r)
     return true;
 }
 
+static bool read_raw(const struct message *rdata, struct dns_record *r)
+{
+    r->text_len = (size_t)(rdata->end - rdata->at);
+    r->text = xcalloc(1, r->text_len + 1);
+    memcpy(r->text, rdata->at, r->text_len);
+    return true;
+}
+
 static bool read_rdata(struct message *rdata, struct dns_record *r, bool *odd)
 {
     switch (r->type) {
@@ -125,6 +133,8 @@ static bool read_rdata(struct message *rdata, struct dns_record *r, bool *odd)
         return read_soa(rdata, r, odd);
     case DNS_TXT:
         return read_text(rdata, r);
+    case DNS_CAA:
+        return read_raw(rdata, r);
     default:
         return true;
     }
