@@ -43,6 +43,11 @@ void alias_cancel(struct alias_call *c)
     free(c);
 }
 
+const char *alias_at(const struct alias_call *c)
+{
+    return c->chain.names[c->chain.n - 1];
+}
+
 static void finish(struct alias_call *c, const struct err *err)
 {
     c->done(c->arg, err->cls == ERR_NONE ? &c->chain : NULL, err);

@@ -27,6 +27,8 @@ typedef void alias_done_fn(void *arg, const struct alias_chain *chain, const str
 struct alias_call *alias_follow(struct cuts *c, struct conf *conf, const char *name,
                                 alias_done_fn *done, void *arg);
 void alias_cancel(struct alias_call *c);
+/* How far it has come; also inside the callback. */
+const char *alias_at(const struct alias_call *c);
 /* "a -> b -> c" */
 const char *alias_text(const struct alias_chain *c, char *buf, size_t size);
 
