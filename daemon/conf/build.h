@@ -8,4 +8,7 @@
 struct conf *conf_new(void);    /* one reference, an empty arena */
 void conf_seal(struct conf *c); /* builds the index; nothing changes after this */
 
+/* Takes a secret over: it is freed with c. Returns it. */
+struct secret *conf_own_secret(struct conf *c, struct secret *s);
+
 #endif

@@ -9,21 +9,52 @@
 #include <fcntl.h>
 #include <string.h>
 
-static const struct preset {
+#define MINUTE ((int64_t)60000)
+#define HOUR (60 * MINUTE)
+#define DAY (24 * HOUR)
+
+enum eab_need { EAB_NONE, EAB_NEEDED, EAB_BY_EMAIL };
+enum limit { LIMIT_ORDERS, LIMIT_SAME_NAMES, LIMIT_DOMAIN, LIMIT_FAILURES, LIMITS };
+
+/* What the CAs publish; limits of 2026-08. */
+struct preset {
     const char *name, *directory, *staging;
-    bool eab; /* accounts need an external account binding */
-} presets[] = {
-    {"letsencrypt", "https://acme-v02.api.letsencrypt.org/directory", "letsencrypt-staging", false},
-    {"letsencrypt-staging", "https://acme-staging-v02.api.letsencrypt.org/directory", "", false},
-    {"zerossl", "https://acme.zerossl.com/v2/DV90", "", true},
-    {"google", "https://dv.acme-v02.api.pki.goog/directory", "google-staging", true},
-    {"google-staging", "https://dv.acme-v02.test-api.pki.goog/directory", "", true},
-    {"sslcom", "https://acme.ssl.com/sslcom-dv-rsa", "", true},
-    {"sslcom-ecc", "https://acme.ssl.com/sslcom-dv-ecc", "", true},
-    {"sectigo", "https://acme.sectigo.com/v2/DV", "", true},
-    {"sectigo-ov", "https://acme.sectigo.com/v2/OV", "", true},
-    {"sectigo-ev", "https://acme.sectigo.com/v2/EV", "", true},
-    {"actalis", "https://acme-api.actalis.com/acme/directory", "", true},
+    enum eab_need eab;
+    bool no_ocsp;
+    struct conf_limit limits[LIMITS];
+};
+static const struct preset presets[] = {
+    {"letsencrypt",
+     "https://acme-v02.api.letsencrypt.org/directory",
+     "letsencrypt-staging",
+     EAB_NONE,
+     true,
+     {{300, 3 * HOUR}, {5, 7 * DAY}, {50, 7 * DAY}, {5, HOUR}}},
+    {"letsencrypt-staging",
+     "https://acme-staging-v02.api.letsencrypt.org/directory",
+     "",
+     EAB_NONE,
+     true,
+     {{1500, 3 * HOUR}, {30000, 7 * DAY}, {30000, 1000}, {200, HOUR}}},
+    {"zerossl", "https://acme.zerossl.com/v2/DV90", "", EAB_BY_EMAIL, false, {{0}}},
+    {"google",
+     "https://dv.acme-v02.api.pki.goog/directory",
+     "google-staging",
+     EAB_NEEDED,
+     true,
+     {{0}}},
+    {"google-staging",
+     "https://dv.acme-v02.test-api.pki.goog/directory",
+     "",
+     EAB_NEEDED,
+     true,
+     {{0}}},
+    {"sslcom", "https://acme.ssl.com/sslcom-dv-rsa", "", EAB_NEEDED, false, {{0}}},
+    {"sslcom-ecc", "https://acme.ssl.com/sslcom-dv-ecc", "", EAB_NEEDED, false, {{0}}},
+    {"sectigo", "https://acme.sectigo.com/v2/DV", "", EAB_NEEDED, false, {{0}}},
+    {"sectigo-ov", "https://acme.sectigo.com/v2/OV", "", EAB_NEEDED, false, {{0}}},
+    {"sectigo-ev", "https://acme.sectigo.com/v2/EV", "", EAB_NEEDED, false, {{0}}},
+    {"actalis", "https://acme-api.actalis.com/acme/directory", "", EAB_NEEDED, false, {{0}}},
 };
 
 static const struct preset *preset_find(const char *name)
@@ -32,14 +63,6 @@ static const struct preset *preset_find(const char *name)
         if (!strcmp(presets[i].name, name))
             return &presets[i];
     return NULL;
-}
-
-bool ca_needs_eab(const struct reader *r, const char *name)
-{
-    const struct preset *p = preset_find(name);
-    size_t at;
-
-    return p && p->eab && !place_get(r->ca_names, name, &at);
 }
 
 const char *ca_suggest(struct reader *r, const char *word)
@@ -54,13 +77,6 @@ const char *ca_suggest(struct reader *r, const char *word)
     return suggest(r, word, names, ARRAY_LEN(presets));
 }
 
-/* What an entry starts with. */
-static void take_preset(struct reader *r, struct conf_ca *ca, const struct preset *p)
-{
-    ca->directory = arena_strdup(r->arena, p->directory);
-    ca->staging = arena_strdup(r->arena, p->staging);
-}
-
 static int read_preset(struct reader *r, const struct opt *o, const struct node *v, void *dst)
 {
     const char *text = value_text(r, o->name, v);
@@ -69,7 +85,7 @@ static int read_preset(struct reader *r, const struct opt *o, const struct node 
     if (text && !p)
         return READ_ERROR(r, v, "preset: there is no preset %s%s", text, ca_suggest(r, text));
     if (p)
-        *(const struct preset **)dst = p;
+        ((struct ca_build *)dst)->preset = p;
     return p ? 0 : -1;
 }
 
@@ -93,40 +109,140 @@ static int read_ca_file(struct reader *r, const struct opt *o, const struct node
     return 0;
 }
 
-struct ca_dst {
-    struct ca_build b;
-    const struct preset *preset;
+/* ---- eab, limits ---- */
+
+struct eab {
+    char *kid;
+    struct conf_secret hmac_key;
 };
+
+/* CAs write it in base64 or base64url, padded or not. */
+static int read_hmac_key(struct reader *r, const struct opt *o, const struct node *v, void *dst)
+{
+    static const char base64[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_=";
+    struct conf_secret s = {0};
+
+    if (secret_read(r, o->name, v, &s))
+        return -1;
+    if (s.value && strspn(secret_bytes(s.value), base64) != secret_len(s.value))
+        return READ_ERROR(r, v, "%s: is no base64 text: write it as the CA shows it, on one line",
+                          o->name);
+    *(struct conf_secret *)dst = s;
+    return 0;
+}
+
+static const struct opt_type type_hmac_key = {"{\"$ref\":\"#/$defs/secret\"}", read_hmac_key};
+
+static const struct opt eab_opts[] = {
+    {"kid", &type_text, .offset = offsetof(struct eab, kid), .required = true,
+     .help = "the key's id, as the CA gives it"},
+    {"hmac_key", &type_hmac_key, .offset = offsetof(struct eab, hmac_key), .required = true,
+     .help = "the key, as the CA gives it: base64"},
+};
+const struct opt_table eab_table = {.what = "eab", .opts = eab_opts, .n = ARRAY_LEN(eab_opts)};
+
+static int read_eab(struct reader *r, const struct opt *o, const struct node *v, void *dst)
+{
+    struct conf_ca *ca = dst;
+    struct eab e = {0};
+
+    (void)o;
+    if (table_read(r, &eab_table, v, &e, NULL))
+        return -1;
+    ca->eab_kid = e.kid;
+    ca->eab_hmac_key = e.hmac_key;
+    return 0;
+}
+
+/* N/DUR */
+static int read_limit(struct reader *r, const struct opt *o, const struct node *v, void *dst)
+{
+    const char *text = value_text(r, o->name, v), *slash = text ? strchr(text, '/') : NULL;
+    int64_t n, per_ms;
+
+    if (!text)
+        return -1;
+    if (!slash ||
+        !str_to_i64(arena_strndup(r->trees, text, (size_t)(slash - text)), 1, 1000000000, &n) ||
+        !str_to_duration(slash + 1, &per_ms) || per_ms < 1000 || per_ms > 366 * DAY)
+        return READ_ERROR(r, v, "%s: %s: write a number and a time, as 300/3h", o->name, text);
+    *(struct conf_limit *)dst = (struct conf_limit){(uint32_t)n, per_ms};
+    return 0;
+}
+
+static const struct opt_type type_limit = {
+    "{\"type\":\"string\",\"pattern\":\"^[0-9]+/[0-9]+[smhdw]$\"}", read_limit};
+
+#define LIMIT(field) .offset = offsetof(struct conf_ca, field)
+
+static const struct opt limits_opts[] = {
+    [LIMIT_ORDERS] = {"orders", &type_limit, LIMIT(orders_limit),
+                      .help = "new orders of the account, as 300/3h"},
+    [LIMIT_SAME_NAMES] = {"same_names", &type_limit, LIMIT(same_names_limit),
+                          .help = "certificates of exactly the same names"},
+    [LIMIT_DOMAIN] = {"domain", &type_limit, LIMIT(domain_limit),
+                      .help = "certificates of one registered domain"},
+    [LIMIT_FAILURES] = {"failures", &type_limit, LIMIT(failures_limit),
+                        .help = "failed authorizations of one name"},
+};
+const struct opt_table limits_table = {
+    .what = "limits", .opts = limits_opts, .n = ARRAY_LEN(limits_opts)};
+
+static struct conf_limit *limit_of(struct conf_ca *ca, size_t i)
+{
+    return (struct conf_limit *)(void *)((char *)ca + limits_opts[i].offset);
+}
+
+static int read_limits(struct reader *r, const struct opt *o, const struct node *v, void *dst)
+{
+    struct ca_build *b = dst;
+    uint64_t seen = 0;
+    int rc = table_read(r, &limits_table, v, &b->ca, &seen);
+
+    (void)o;
+    b->limits_set = (unsigned)seen;
+    return rc;
+}
+
+/* ---- an entry ---- */
 
 static const struct opt_type type_preset = {"{\"type\":\"string\"}", read_preset};
 static const struct opt_type type_ca_file = {"{\"type\":\"string\",\"minLength\":1}", read_ca_file};
+static const struct opt_type type_eab = {"{\"$ref\":\"#/$defs/eab\"}", read_eab};
+static const struct opt_type type_limits = {"{\"$ref\":\"#/$defs/limits\"}", read_limits};
 
-#define AT(field) .offset = offsetof(struct ca_dst, field)
+#define AT(field) .offset = offsetof(struct ca_build, field)
 
-enum { OPT_DIRECTORY, OPT_PRESET, OPT_EMAIL, OPT_AGREE };
+enum { OPT_DIRECTORY, OPT_PRESET, OPT_EMAIL, OPT_AGREE, OPT_ACCOUNT_KEY };
 
 static const struct opt ca_opts[] = {
-    [OPT_DIRECTORY] = {"directory", &type_https, AT(b.ca.directory),
+    [OPT_DIRECTORY] = {"directory", &type_https, AT(ca.directory),
                        .help = "URL of the CA's ACME directory"},
-    [OPT_PRESET] = {"preset", &type_preset, AT(preset),
+    [OPT_PRESET] = {"preset", &type_preset, .offset = 0,
                     .help = "a CA that renewd knows, instead of directory"},
-    [OPT_EMAIL] = {"email", &type_email, AT(b.ca.email), .help = "contact address of the account"},
-    [OPT_AGREE] = {"agree_tos", &type_bool, AT(b.ca.agree_tos),
+    [OPT_EMAIL] = {"email", &type_email, AT(ca.email), .help = "contact address of the account"},
+    [OPT_AGREE] = {"agree_tos", &type_bool, AT(ca.agree_tos),
                    .help = "you agree to the CA's terms of service"},
-    {"ca_file", &type_ca_file, AT(b.ca),
+    [OPT_ACCOUNT_KEY] = {"account_key", &type_choice, AT(ca.account_key), .dflt = "ecdsa-p256",
+                         .choices = "ecdsa-p256|ecdsa-p384|rsa-2048|rsa-3072|rsa-4096|ed25519",
+                         .help = "kind of the account's key, when it is made"},
+    {"ca_file", &type_ca_file, AT(ca),
      .help = "roots that the CA's server is checked against; the system's when absent"},
-    {"account", &type_id, AT(b.ca.account), .dflt = "main",
-     .help = "entries with the same directory and account share the account and its budgets"},
-    {"profile", &type_text, AT(b.ca.profile), .help = "certificate profile; the CA's when absent"},
-    {"preferred_chain", &type_text, AT(b.ca.preferred_chain),
-     .help = "name of the root or intermediate whose chain is taken when the CA offers several"},
-    {"timeout", &type_duration, AT(b.ca.timeout_ms), .dflt = "30s", .min = 1000, .max = 3600000,
+    {"account", &type_id, AT(ca.account), .dflt = "main",
+     .help = "entries with the same directory, eab and account share the account and its budgets"},
+    {"eab", &type_eab, AT(ca), .help = "external account binding: kid, hmac_key"},
+    {"limits", &type_limits, .offset = 0,
+     .help = "rate limits of the account, N/DUR each; the CA's published ones when absent"},
+    {"profile", &type_text, AT(ca.profile), .help = "certificate profile; the CA's when absent"},
+    {"preferred_chain", &type_text, AT(ca.preferred_chain),
+     .help = "name of the root or intermediate, or key id of the root, whose chain is taken when "
+             "the CA offers several"},
+    {"timeout", &type_duration, AT(ca.timeout_ms), .dflt = "30s", .min = 1000, .max = 3600000,
      .help = "for one request"},
-    {"max_orders", &type_u32, AT(b.ca.max_orders), .dflt = "100", .min = 1, .max = 10000,
+    {"max_orders", &type_u32, AT(ca.max_orders), .dflt = "100", .min = 1, .max = 10000,
      .help = "orders at once"},
-    {"staging", &type_id, AT(b.ca.staging), .help = "the CA that --dry-run uses"},
-    {"eab", &type_never, .refuse = NOT_YET, .help = "external account binding: kid, hmac_key"},
-    {"limits", &type_never, .refuse = NOT_YET, .help = "rate limits that the CA granted"},
+    {"staging", &type_id, AT(ca.staging), .help = "the CA that --dry-run uses"},
 };
 const struct opt_table ca_table = {.what = "cas", .opts = ca_opts, .n = ARRAY_LEN(ca_opts)};
 
@@ -138,8 +254,10 @@ static bool seen_opt(uint64_t seen, unsigned i)
 /* What no key said and no preset either. */
 static void fill_empty(struct reader *r, struct conf_ca *ca)
 {
-    char **const texts[] = {&ca->directory, &ca->ca_file,         &ca->ca_pem, &ca->email,
-                            &ca->profile,   &ca->preferred_chain, &ca->staging};
+    char **const texts[] = {&ca->preset,          &ca->directory, &ca->ca_file,
+                            &ca->ca_pem,          &ca->email,     &ca->profile,
+                            &ca->preferred_chain, &ca->eab_kid,   &ca->eab_hmac_key.source,
+                            &ca->staging};
     char *empty = arena_strdup(r->arena, "");
 
     for (size_t i = 0; i < ARRAY_LEN(texts); i++)
@@ -147,31 +265,44 @@ static void fill_empty(struct reader *r, struct conf_ca *ca)
             *texts[i] = empty;
 }
 
-static void merge_preset(struct reader *r, struct ca_dst *d, const struct node *key, uint64_t seen)
+/* What is a preset's at its own address only: a test's CA has none of it. */
+static void take_preset(struct reader *r, struct ca_build *b)
 {
-    struct conf_ca *ca = &d->b.ca;
-    const struct preset *p = d->preset ? d->preset : preset_find(ca->name);
+    const struct preset *p = b->preset;
+    struct conf_ca *ca = &b->ca;
 
-    if (d->preset && seen_opt(seen, OPT_DIRECTORY))
-        READ_ERROR(r, key, "preset: write either preset or directory");
-    if (!p) {
-        if (!seen_opt(seen, OPT_DIRECTORY) && !seen_opt(seen, OPT_PRESET))
-            READ_ERROR(r, key,
-                       "directory: missing: %s is no CA that renewd knows; write its directory "
-                       "(an https URL), or preset: NAME%s",
-                       ca->name, ca_suggest(r, ca->name));
-        return;
-    }
     if (!ca->directory)
         ca->directory = arena_strdup(r->arena, p->directory);
-    if (!ca->staging && str_eq(ca->directory, p->directory))
+    if (!str_eq(ca->directory, p->directory))
+        return;
+    ca->preset = arena_strdup(r->arena, p->name);
+    ca->no_ocsp = p->no_ocsp;
+    if (!ca->staging)
         ca->staging = arena_strdup(r->arena, p->staging);
+    for (size_t i = 0; i < LIMITS; i++)
+        if (!(b->limits_set >> i & 1))
+            *limit_of(ca, i) = p->limits[i];
+}
+
+static void merge_preset(struct reader *r, struct ca_build *b, const struct node *key,
+                         uint64_t seen)
+{
+    if (b->preset && seen_opt(seen, OPT_DIRECTORY))
+        READ_ERROR(r, key, "preset: write either preset or directory");
+    if (!b->preset)
+        b->preset = preset_find(b->ca.name);
+    if (b->preset)
+        take_preset(r, b);
+    else if (!seen_opt(seen, OPT_DIRECTORY) && !seen_opt(seen, OPT_PRESET))
+        READ_ERROR(r, key,
+                   "directory: missing: %s is no CA that renewd knows; write its directory "
+                   "(an https URL), or preset: NAME%s",
+                   b->ca.name, ca_suggest(r, b->ca.name));
 }
 
 static void read_entry(struct reader *r, const struct pair *p, const struct source *src)
 {
-    struct ca_dst d = {.b.src = src};
-    struct conf_ca *ca = &d.b.ca;
+    struct ca_build b = {.src = src};
     uint64_t seen = 0;
     size_t at;
 
@@ -184,16 +315,17 @@ static void read_entry(struct reader *r, const struct pair *p, const struct sour
                    twin->ca.where.file, twin->ca.where.line, twin->ca.where.column);
         return;
     }
-    ca->name = arena_strdup(r->arena, p->key->text);
-    ca->where = node_where(p->key);
-    table_defaults(r, &ca_table, &d);
-    if (node_is_null(p->value) || !table_read(r, &ca_table, p->value, &d, &seen))
-        merge_preset(r, &d, p->key, seen);
-    fill_empty(r, ca);
-    d.b.email_set = seen_opt(seen, OPT_EMAIL);
-    d.b.agree_set = seen_opt(seen, OPT_AGREE);
-    place_put(r->ca_names, ca->name, r->cas.n);
-    *(struct ca_build *)vec_add(&r->cas) = d.b;
+    b.ca.name = arena_strdup(r->arena, p->key->text);
+    b.ca.where = node_where(p->key);
+    table_defaults(r, &ca_table, &b);
+    if (node_is_null(p->value) || !table_read(r, &ca_table, p->value, &b, &seen))
+        merge_preset(r, &b, p->key, seen);
+    fill_empty(r, &b.ca);
+    b.email_set = seen_opt(seen, OPT_EMAIL);
+    b.agree_set = seen_opt(seen, OPT_AGREE);
+    b.account_key_set = seen_opt(seen, OPT_ACCOUNT_KEY);
+    place_put(r->ca_names, b.ca.name, r->cas.n);
+    *(struct ca_build *)vec_add(&r->cas) = b;
 }
 
 void cas_read(struct reader *r, const struct source *src)
@@ -210,23 +342,152 @@ void cas_read(struct reader *r, const struct source *src)
 
 int ca_use(struct reader *r, const char *name)
 {
-    const struct preset *p = preset_find(name);
-    struct ca_build b = {.src = r->sources[0], .ca.where.file = r->sources[0]->file};
-    struct ca_dst d;
+    struct ca_build b = {
+        .src = r->sources[0],
+        .ca.where.file = r->sources[0]->file,
+        .preset = preset_find(name),
+    };
     size_t at;
 
     if (place_get(r->ca_names, name, &at))
         return 0;
-    if (!p)
+    if (!b.preset)
         return -1;
-    d = (struct ca_dst){.b = b};
-    table_defaults(r, &ca_table, &d);
-    d.b.ca.name = arena_strdup(r->arena, name);
-    take_preset(r, &d.b.ca, p);
-    fill_empty(r, &d.b.ca);
+    table_defaults(r, &ca_table, &b);
+    b.ca.name = arena_strdup(r->arena, name);
+    take_preset(r, &b);
+    fill_empty(r, &b.ca);
     place_put(r->ca_names, name, r->cas.n);
-    *(struct ca_build *)vec_add(&r->cas) = d.b;
+    *(struct ca_build *)vec_add(&r->cas) = b;
     return 0;
+}
+
+static struct ca_build *find(const struct reader *r, const char *name)
+{
+    size_t at;
+
+    return place_get(r->ca_names, name, &at) ? vec_at(&r->cas, at) : NULL;
+}
+
+const struct conf_ca *ca_public(const struct reader *r, const char *name)
+{
+    const struct ca_build *b = find(r, name);
+
+    return b && b->ca.preset[0] ? &b->ca : NULL;
+}
+
+/* ---- accounts: what entries share ---- */
+
+static bool same_account(const struct conf_ca *a, const struct conf_ca *b)
+{
+    return !strcmp(a->directory, b->directory) && !strcmp(a->account, b->account) &&
+           !strcmp(a->eab_kid, b->eab_kid);
+}
+
+/* The binding of the account that another entry of the same CA writes. */
+static void share_binding(struct reader *r, struct ca_build *b)
+{
+    for (size_t i = 0; !b->ca.eab_kid[0] && i < r->cas.n; i++) {
+        const struct conf_ca *other = &((struct ca_build *)vec_at(&r->cas, i))->ca;
+
+        if (!other->eab_kid[0] || strcmp(other->directory, b->ca.directory) ||
+            strcmp(other->account, b->ca.account))
+            continue;
+        b->ca.eab_kid = other->eab_kid;
+        b->ca.eab_hmac_key = other->eab_hmac_key;
+    }
+}
+
+static bool email_is_written(const struct reader *r, const struct ca_build *b)
+{
+    const struct source *const sources[] = {b->src, r->sources[0]};
+
+    if (b->ca.email[0])
+        return true;
+    for (size_t i = 0; i < ARRAY_LEN(sources); i++) {
+        const struct node *d = sources[i]->defaults;
+        const struct node *email = d && d->kind == NODE_MAP ? node_get(d, "email") : NULL;
+
+        if (email && !node_is_null(email))
+            return true;
+    }
+    return false;
+}
+
+int ca_check_binding(struct reader *r, const struct node *v, const char *name)
+{
+    struct ca_build *b = find(r, name);
+    bool by_email;
+
+    if (!b || !b->preset || b->preset->eab == EAB_NONE)
+        return 0;
+    share_binding(r, b);
+    by_email = b->preset->eab == EAB_BY_EMAIL;
+    if (b->ca.eab_kid[0] || (!b->ca.preset[0] && !by_email) || (by_email && email_is_written(r, b)))
+        return 0;
+    return READ_ERROR(r, v,
+                      "ca: %s binds its accounts to one that you have there: write %scas: {%s: "
+                      "{eab: {kid: ..., hmac_key: {file: PATH}}}}",
+                      name, by_email ? "email, or " : "", name);
+}
+
+static int share_limits(struct reader *r, struct ca_build *a, struct ca_build *b)
+{
+    for (size_t i = 0; i < LIMITS; i++) {
+        struct conf_limit *x = limit_of(&a->ca, i), *y = limit_of(&b->ca, i);
+        bool in_a = a->limits_set >> i & 1, in_b = b->limits_set >> i & 1;
+
+        if (in_a && in_b && (x->n != y->n || x->per_ms != y->per_ms))
+            return diag_error(&r->diag, b->ca.where,
+                              "limits: %s has the account of %s, at %s:%u:%u, and another limit of "
+                              "%s: write it once",
+                              b->ca.name, a->ca.name, a->ca.where.file, a->ca.where.line,
+                              a->ca.where.column, limits_opts[i].name);
+        if (in_b)
+            *x = *y;
+        else if (in_a)
+            *y = *x;
+        a->limits_set |= (unsigned)in_b << i;
+        b->limits_set |= (unsigned)in_a << i;
+    }
+    return 0;
+}
+
+static int share_account_key(struct reader *r, struct ca_build *a, struct ca_build *b)
+{
+    if (a->account_key_set && b->account_key_set && a->ca.account_key != b->ca.account_key)
+        return diag_error(&r->diag, b->ca.where,
+                          "account_key: %s has the account of %s, at %s:%u:%u, and another kind of "
+                          "key: write it once",
+                          b->ca.name, a->ca.name, a->ca.where.file, a->ca.where.line,
+                          a->ca.where.column);
+    if (b->account_key_set)
+        a->ca.account_key = b->ca.account_key;
+    else
+        b->ca.account_key = a->ca.account_key;
+    a->account_key_set = b->account_key_set = a->account_key_set || b->account_key_set;
+    return 0;
+}
+
+/* Boulder's key policy for accounts: RSA and the NIST curves. */
+static void check_account_key(struct reader *r, const struct conf_ca *ca)
+{
+    if (ca->account_key == CONF_ACCOUNT_ED25519 && str_starts(ca->preset, "letsencrypt"))
+        diag_error(&r->diag, ca->where,
+                   "account_key: Let's Encrypt takes no ed25519: write ecdsa-p256, ecdsa-p384 or "
+                   "rsa-2048 to rsa-4096");
+}
+
+static void share_accounts(struct reader *r)
+{
+    for (size_t i = 0; i < r->cas.n; i++)
+        for (size_t k = 0; k < i; k++) {
+            struct ca_build *a = vec_at(&r->cas, k), *b = vec_at(&r->cas, i);
+
+            if (same_account(&a->ca, &b->ca) &&
+                (share_limits(r, a, b) || share_account_key(r, a, b)))
+                return;
+        }
 }
 
 static void finish_account(struct reader *r, struct ca_build *b)
@@ -237,6 +498,10 @@ static void finish_account(struct reader *r, struct ca_build *b)
         b->ca.email = b->src->email ? b->src->email : top->email;
     if (!b->agree_set)
         b->ca.agree_tos = b->src->agree_set ? b->src->agree_tos : top->agree_tos;
+    share_binding(r, b);
+    b->ca.eab_by_email =
+        b->preset && b->preset->eab == EAB_BY_EMAIL && !b->ca.eab_kid[0] && b->ca.email[0];
+    check_account_key(r, &b->ca);
 }
 
 void cas_finish(struct reader *r)
@@ -249,4 +514,5 @@ void cas_finish(struct reader *r)
                        ca_suggest(r, ca.staging));
         finish_account(r, vec_at(&r->cas, i));
     }
+    share_accounts(r);
 }

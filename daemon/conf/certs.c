@@ -1,22 +1,26 @@
 /* SPDX-License-Identifier: ISC */
 /* `defaults` and `certificates`. A certificate starts as a copy of its file's defaults, which start
  * as a copy of the main file's; what it writes replaces. Lists are shared, never changed. */
-#include "conf/value.h"
+#include "conf/host.h"
+#include "conf/proof.h"
 
+#include "base/file.h"
 #include "base/name.h"
 #include "base/str.h"
 
+#include <fcntl.h>
 #include <string.h>
 
-#define NAMES_MAX 1000
-#define CHALLENGES "dns-01|http-01|tls-alpn-01|dns-account-01|dns-persist-01"
+#define KEYS_MAX 5
 #define KEYS "ecdsa-p256|ecdsa-p384|rsa-2048|rsa-3072|rsa-4096"
 
 struct cert_dst {
     struct conf_cert c;
     const struct node *names;
-    bool other_challenge; /* one that is not yet available was asked for */
-    char *email;          /* of defaults */
+    enum conf_key keys[KEYS_MAX];
+    size_t n_keys;
+    bool ca_bad; /* what is wrong with it was said */
+    char *email; /* of defaults */
     bool agree_tos;
 };
 
@@ -42,11 +46,11 @@ static int read_one_ca(struct reader *r, const struct node *v, struct conf_strs 
 
     if (!text)
         return -1;
-    if (ca_needs_eab(r, text))
-        READ_WARN(r, v, "ca: %s wants its accounts bound (eab), which is " NOT_YET, text);
     if (ca_use(r, text))
         return READ_ERROR(r, v, "ca: there is no CA %s%s; others are written under cas", text,
                           ca_suggest(r, text));
+    if (ca_check_binding(r, v, text))
+        return -1;
     for (size_t i = 0; i < s->n; i++)
         if (!strcmp(s->v[i], text))
             return READ_ERROR(r, v, "ca: %s is written twice", text);
@@ -60,6 +64,7 @@ static int read_cas(struct reader *r, const struct opt *o, const struct node *v,
     size_t n;
     const struct node *const *items = value_items(v, &one, &n);
     struct conf_strs s = {.v = arena_alloc(r->arena, n, sizeof *s.v)};
+    struct cert_dst *d = dst;
     int rc = 0;
 
     if (!n)
@@ -68,7 +73,8 @@ static int read_cas(struct reader *r, const struct opt *o, const struct node *v,
         if (read_one_ca(r, items[i], &s))
             rc = -1;
     if (!rc)
-        *(struct conf_strs *)dst = s;
+        d->c.cas = s;
+    d->ca_bad = rc != 0;
     return rc;
 }
 
@@ -115,52 +121,59 @@ static int read_deploy(struct reader *r, const struct opt *o, const struct node 
 
 /* ---- values ---- */
 
-static int read_key(struct reader *r, const struct opt *o, const struct node *v, void *dst)
+static int read_keys(struct reader *r, const struct opt *o, const struct node *v, void *dst)
 {
     const struct node *one;
     size_t n;
     const struct node *const *items = value_items(v, &one, &n);
-    const char *text;
-    int at;
-
-    if (n != 1)
-        return READ_ERROR(r, v,
-                          n ? "%s: a list of two or more keys: " NOT_YET : "%s: the list is empty",
-                          o->name);
-    text = value_text(r, o->name, items[0]);
-    if (!text)
-        return -1;
-    at = choice_find(KEYS, text);
-    if (at < 0)
-        return READ_ERROR(r, items[0], "%s: %s: write %s", o->name, text,
-                          choice_hint(r, KEYS, text));
-    *(unsigned *)dst = (unsigned)at;
-    return 0;
-}
-
-static int read_challenge(struct reader *r, const struct opt *o, const struct node *v, void *dst)
-{
-    const struct node *one;
-    size_t n;
-    const struct node *const *items = value_items(v, &one, &n);
-    int rc = 0;
+    struct cert_dst *d = dst;
+    enum conf_key keys[KEYS_MAX];
 
     if (!n)
         return READ_ERROR(r, v, "%s: the list is empty", o->name);
     for (size_t i = 0; i < n; i++) {
         const char *text = value_text(r, o->name, items[i]);
-        int at = text ? choice_find(CHALLENGES, text) : 0;
+        int at = text ? choice_find(KEYS, text) : 0;
 
-        *(bool *)dst |= at > 0;
         if (!text)
-            rc = -1;
-        else if (at < 0)
-            rc = READ_ERROR(r, items[i], "%s: %s: write %s", o->name, text,
-                            choice_hint(r, CHALLENGES, text));
-        else if (at > 0)
-            rc = READ_ERROR(r, items[i], "%s: %s: " NOT_YET "; dns-01 is", o->name, text);
+            return -1;
+        if (at < 0)
+            return READ_ERROR(r, items[i], "%s: %s: write %s", o->name, text,
+                              choice_hint(r, KEYS, text));
+        for (size_t k = 0; k < i; k++)
+            if (keys[k] == (enum conf_key)at)
+                return READ_ERROR(r, items[i], "%s: %s is written twice", o->name, text);
+        keys[i] = (enum conf_key)at; /* i < KEYS_MAX: they differ */
     }
-    return rc;
+    memcpy(d->keys, keys, sizeof keys);
+    d->n_keys = n;
+    return 0;
+}
+
+#define CSR_MAX (64u << 10)
+
+static int read_csr(struct reader *r, const struct opt *o, const struct node *v, void *dst)
+{
+    struct conf_cert *c = dst;
+    CLEANUP_BUF struct buf b = {0};
+    struct err e = ERR_INIT;
+    struct stat st;
+
+    if (type_path.read(r, o, v, &c->csr))
+        return -1;
+    if (r->text)
+        return 0;
+    buf_init(&b, CSR_MAX);
+    if (file_read_at(AT_FDCWD, c->csr, true, &b, &st, &e))
+        return READ_ERROR(r, v, "csr: %s", e.detail);
+    if (strlen(buf_str(&b)) != b.len || !strstr(buf_str(&b), "-----BEGIN ") ||
+        !strstr(buf_str(&b), "CERTIFICATE REQUEST-----"))
+        return READ_ERROR(r, v,
+                          "csr: %s holds no certificate request in PEM form (openssl req -inform "
+                          "DER -in FILE -out FILE makes one of a DER file)",
+                          c->csr);
+    c->csr_pem = arena_strndup(r->arena, buf_str(&b), b.len);
+    return 0;
 }
 
 static int read_renew_before(struct reader *r, const struct opt *o, const struct node *v, void *dst)
@@ -248,16 +261,12 @@ static int read_key_mode(struct reader *r, const struct opt *o, const struct nod
     "{\"anyOf\":[" item ",{\"type\":\"array\",\"minItems\":1,\"items\":" item "}]}"
 #define KEY_ENUM "{\"enum\":[\"ecdsa-p256\",\"ecdsa-p384\",\"rsa-2048\",\"rsa-3072\",\"rsa-4096\"]}"
 
-static const struct opt_type type_provider = {ID, read_provider};
+const struct opt_type type_provider = {ID, read_provider};
 static const struct opt_type type_cas = {ONE_OR_LIST(STRING), read_cas};
 static const struct opt_type type_deploy = {
     "{\"type\":\"array\",\"items\":{\"anyOf\":[" ID ",{\"$ref\":\"#/$defs/step\"}]}}", read_deploy};
-static const struct opt_type type_key = {
-    "{\"anyOf\":[" KEY_ENUM ",{\"type\":\"array\",\"minItems\":1,\"maxItems\":1,\"items\":" KEY_ENUM
-    "}]}",
-    read_key};
-static const struct opt_type type_challenge = {ONE_OR_LIST("{\"const\":\"dns-01\"}"),
-                                               read_challenge};
+static const struct opt_type type_keys = {ONE_OR_LIST(KEY_ENUM), read_keys};
+static const struct opt_type type_csr = {STRING, read_csr};
 static const struct opt_type type_renew_before = {
     "{\"type\":\"string\",\"pattern\":\"^([0-9]+[smhdw]|[1-9][0-9]?%)$\"}", read_renew_before};
 static const struct opt_type type_profile = {
@@ -280,13 +289,25 @@ static const struct opt common_opts[] = {
     {"enabled", &type_bool, AT(c.enabled), .dflt = "true", .help = "false: it is not renewed"},
     {"provider", &type_provider, AT(c.provider),
      .help = "the provider of its names; when absent: by zones, else the only one"},
-    {"ca", &type_cas, AT(c.cas), .help = "a CA, or a list in the order of fallback; letsencrypt"},
+    {"ca", &type_cas, .offset = 0, .help = "a CA, or a list in the order of fallback; letsencrypt"},
     {"fallback_after", &type_u32, AT(c.fallback_after), .dflt = "3", .min = 1, .max = 1000,
      .help = "failures until the next CA of the list is tried"},
-    {"challenge", &type_challenge, AT(other_challenge), .help = "how names are proven; dns-01"},
-    {"key", &type_key, AT(c.key), .help = "kind of the private key; ecdsa-p256"},
+    {"challenge", &type_challenge, AT(c.challenges),
+     .help = "how names are proved, or a list in the order of preference; dns-01"},
+    {"http01", &type_http01, AT(c.http01),
+     .help = "how the answers of http-01 reach port 80: listen, webroot or run"},
+    {"tlsalpn01", &type_alpn_listen, AT(c.alpn_listen),
+     .help = "how the answers of tls-alpn-01 reach port 443: listen"},
+    {"dns_persist01", &type_persist, AT(c.persist),
+     .help = "the record of dns-persist-01: write, until"},
+    {"key", &type_keys, .offset = 0,
+     .help = "kind of the private key, or a list: a certificate for each; ecdsa-p256"},
     {"reuse_key", &type_bool, AT(c.reuse_key), .dflt = "false",
      .help = "true: renewals keep the private key"},
+    {"csr", &type_csr, AT(c),
+     .help = "certificate request (PEM) that was made elsewhere, with its key; excludes key"},
+    {"must_staple", &type_bool, AT(c.must_staple), .dflt = "false",
+     .help = "true: servers must staple OCSP answers; only where the CA has OCSP"},
     {"profile", &type_profile, AT(c), .help = "certificate profile; the CA entry's when absent"},
     {"renew_before", &type_renew_before, AT(c),
      .help = "time or percentage of the lifetime left; 33%, 50% under 10 days; ARI may be earlier"},
@@ -297,8 +318,6 @@ static const struct opt common_opts[] = {
     {"key_mode", &type_key_mode, AT(c.key_mode), .dflt = "0600", .help = "mode of privkey.pem"},
     {"deploy", &type_deploy, AT(c),
      .help = "what to do with a new certificate: names of deployments, or steps"},
-    {"http01", &type_never, .refuse = NOT_YET, .help = "how http-01 tokens are served"},
-    {"csr", &type_never, .refuse = NOT_YET, .help = "a request made elsewhere"},
 };
 static const struct opt_table common_table = {
     .what = "certificates", .opts = common_opts, .n = ARRAY_LEN(common_opts)};
@@ -330,124 +349,6 @@ const struct opt_table defaults_table = {.what = "defaults",
                                          .n = ARRAY_LEN(defaults_opts),
                                          .more = &common_table};
 
-/* ---- names ---- */
-
-struct name_dst {
-    char *name, *provider;
-};
-
-static const struct opt name_opts[] = {
-    {"name", &type_text, .offset = offsetof(struct name_dst, name), .required = true,
-     .help = "the host name"},
-    {"provider", &type_provider, .offset = offsetof(struct name_dst, provider),
-     .help = "the provider of this name"},
-    {"challenge", &type_never, .refuse = NOT_YET, .help = "how this name is proven"},
-};
-const struct opt_table cert_name_table = {
-    .what = "names", .opts = name_opts, .n = ARRAY_LEN(name_opts)};
-
-static int bad_name(struct reader *r, const struct node *v, const char *text, enum name_problem p)
-{
-    if (p == NAME_IP)
-        return READ_ERROR(r, v,
-                          "names: %s is an IP address: dns-01 proves names only; write a name "
-                          "that points to it",
-                          text);
-    if (p == NAME_NOT_ASCII)
-        return READ_ERROR(r, v,
-                          "names: %s: names outside ASCII are " NOT_YET ": write the A-label "
-                          "(xn--...)",
-                          text);
-    return READ_ERROR(r, v, "names: %s is no host name: %s", text, name_problem_text(p));
-}
-
-static int read_name(struct reader *r, const struct node *v, struct conf_name *ret)
-{
-    struct name_dst d = {0};
-    char normal[NAME_MAX_TEXT];
-    const char *text;
-    enum name_problem problem;
-
-    if (v->kind == NODE_MAP) {
-        if (table_read(r, &cert_name_table, v, &d, NULL))
-            return -1;
-        text = d.name;
-    } else {
-        text = value_text(r, "names", v);
-    }
-    if (!text)
-        return -1;
-    problem = name_host(text, normal);
-    if (problem != NAME_OK)
-        return bad_name(r, v, text, problem);
-    ret->name = arena_strdup(r->arena, normal);
-    ret->provider = d.provider ? d.provider : arena_strdup(r->arena, "");
-    return 0;
-}
-
-static int check_twins(struct reader *r, const struct conf_name *names, size_t n,
-                       const struct node *const *nodes)
-{
-    const struct conf_name *last = &names[n];
-    int rc = 0;
-
-    for (size_t i = 0; i < n; i++) {
-        const char *a = names[i].name;
-
-        if (!strcmp(a, last->name))
-            return READ_ERROR(r, nodes[n], "names: %s is written twice in this certificate", a);
-        if (name_is_wildcard(a) && !strcmp(name_parent(a), name_parent(last->name)))
-            rc = READ_ERROR(r, nodes[n],
-                            "names: %s is already covered by %s: leave it out (CAs "
-                            "refuse such orders)",
-                            last->name, a);
-        else if (name_is_wildcard(last->name) && !strcmp(name_parent(a), name_parent(last->name)))
-            rc = READ_ERROR(r, nodes[i],
-                            "names: %s is already covered by %s: leave it out (CAs "
-                            "refuse such orders)",
-                            a, last->name);
-    }
-    return rc;
-}
-
-static int read_names(struct reader *r, const struct node *const *items, size_t n,
-                      struct conf_cert *c)
-{
-    const struct node **nodes;
-    int rc = 0;
-
-    c->names = arena_alloc(r->arena, n, sizeof *c->names);
-    nodes = arena_alloc(r->trees, n, sizeof *nodes);
-    c->n_names = 0;
-    for (size_t i = 0; i < n; i++) {
-        nodes[c->n_names] = items[i];
-        if (read_name(r, items[i], &c->names[c->n_names]) ||
-            check_twins(r, c->names, c->n_names, nodes))
-            rc = -1;
-        else
-            c->n_names++;
-    }
-    return rc;
-}
-
-static int read_cert_names(struct reader *r, const struct node *v, struct cert_dst *d)
-{
-    const struct node *one = v;
-
-    if (v->kind == NODE_TEXT)
-        return read_names(r, &one, 1, &d->c);
-    v = d->names;
-    if (!v)
-        return READ_ERROR(r, one, "names: missing: the list of host names");
-    if (value_list(r, "names", v))
-        return -1;
-    if (!v->n)
-        return READ_ERROR(r, v, "names: the list is empty");
-    if (v->n > NAMES_MAX)
-        return READ_ERROR(r, v, "names: %u names: no CA takes more than %d", v->n, NAMES_MAX);
-    return read_names(r, v->items, v->n, &d->c);
-}
-
 /* ---- certificates ---- */
 
 /* The main file has a key that is most likely meant to be `providers`, and was told so. */
@@ -465,15 +366,21 @@ static bool providers_misspelt(struct reader *r)
     return false;
 }
 
-/* Only what is wrong for sure: which zone a record is in is known once aliases are followed. */
-static int check_provider(struct reader *r, const struct node *v, const struct cert_dst *d)
+/* A name that needs records to be written, and says no provider. */
+static const struct conf_name *without_provider(const struct conf_cert *c)
 {
-    const struct conf_cert *c = &d->c;
-    bool all_said = true, zones = false;
-
     for (size_t i = 0; i < c->n_names; i++)
-        all_said &= c->names[i].provider[0] != '\0';
-    if (d->other_challenge || c->provider[0] || all_said || r->providers.n == 1)
+        if (!c->names[i].provider[0] && proof_needs_provider(c, &c->names[i].challenges))
+            return &c->names[i];
+    return NULL;
+}
+
+/* Only what is wrong for sure: which zone a record is in is known once aliases are followed. */
+static int check_provider(struct reader *r, const struct node *v, const struct conf_cert *c)
+{
+    bool zones = false;
+
+    if (c->provider[0] || r->providers.n == 1 || !without_provider(c))
         return 0;
     if (!r->providers.n) {
         if (r->no_provider_said || providers_misspelt(r))
@@ -510,11 +417,167 @@ static int check_unique(struct reader *r, const struct node *v, const struct con
     return 0;
 }
 
-static const struct node *place_of_name(const struct node *v)
+/* `ca` when nobody says it; a preset is only made known when it is used. */
+static struct conf_strs default_cas(struct reader *r)
 {
-    const struct node *name = v->kind == NODE_MAP ? node_get(v, "name") : NULL;
+    if (!r->default_cas.n) {
+        ca_use(r, "letsencrypt");
+        r->default_cas.v = arena_alloc(r->arena, 1, sizeof(char *));
+        r->default_cas.v[0] = arena_strdup(r->arena, "letsencrypt");
+        r->default_cas.n = 1;
+    }
+    return r->default_cas;
+}
 
-    return name && !node_is_null(name) ? name : v;
+/* Where a key of the certificate is written, else the certificate. */
+static const struct node *place_of(const struct node *v, const char *key)
+{
+    const struct node *at = v->kind == NODE_MAP ? node_get(v, key) : NULL;
+
+    return at && !node_is_null(at) ? at : v;
+}
+
+static int check_staple(struct reader *r, const struct node *v, const struct conf_cert *c)
+{
+    const struct node *at = place_of(v, "must_staple");
+
+    if (!c->must_staple)
+        return 0;
+    if (c->csr[0])
+        return READ_ERROR(r, at, "must_staple: the request that csr names says it, or does not");
+    for (size_t i = 0; i < c->cas.n; i++) {
+        const struct conf_ca *ca = ca_public(r, c->cas.v[i]);
+
+        if (ca && ca->no_ocsp)
+            return READ_ERROR(r, at,
+                              "must_staple: %s has no OCSP, so that no server could staple an "
+                              "answer and clients would refuse the certificate: leave it out, or "
+                              "take another ca",
+                              ca->name);
+    }
+    return 0;
+}
+
+static bool holds_key(const struct conf_step *s)
+{
+    for (size_t i = 0; i < s->n_content; i++)
+        if (content_has_key(s->content[i]))
+            return true;
+    return false;
+}
+
+/* A request of the user's own: we have no key, and make none. */
+static int check_csr(struct reader *r, const struct node *v, const struct cert_dst *d)
+{
+    static const char *const others[] = {"key", "reuse_key"};
+    const struct node *at = place_of(v, "csr");
+    struct err e = ERR_INIT;
+    int rc = 0;
+
+    if (!d->c.csr[0])
+        return 0;
+    for (size_t i = 0; i < ARRAY_LEN(others); i++)
+        if (place_of(v, others[i]) != v)
+            rc = READ_ERROR(r, place_of(v, others[i]),
+                            "%s: csr excludes it: the key was made with the request", others[i]);
+    for (size_t i = 0; i < d->c.n_deployments; i++)
+        for (size_t k = 0; k < d->c.deployments[i].n_steps; k++)
+            if (holds_key(&d->c.deployments[i].steps[k]))
+                return READ_ERROR(r, at,
+                                  "csr: the private key is where the request was made: its "
+                                  "deployment cannot write it to %s",
+                                  d->c.deployments[i].steps[k].path);
+    if (!rc && r->plugins && r->plugins->check_csr && !r->text &&
+        r->plugins->check_csr(r->plugins->ctx, &d->c, &e))
+        return READ_ERROR(r, at, "csr: %s: %s", d->c.csr, e.detail);
+    return rc;
+}
+
+static bool names_variant(const struct conf_strs *argv, const char *path)
+{
+    for (size_t i = 0; i < argv->n; i++)
+        if (strstr(argv->v[i], "%n") || strstr(argv->v[i], "%d"))
+            return true;
+    return strstr(path, "%n") || strstr(path, "%d");
+}
+
+/* Several keys, one file: the last one would win. */
+static int check_variants(struct reader *r, const struct node *v, const struct cert_dst *d)
+{
+    for (size_t i = 0; d->n_keys > 1 && i < d->c.n_deployments; i++)
+        for (size_t k = 0; k < d->c.deployments[i].n_steps; k++) {
+            const struct conf_step *s = &d->c.deployments[i].steps[k];
+
+            if (s->kind == CONF_STEP_FILE && !names_variant(&s->argv, s->path))
+                return READ_ERROR(r, place_of(v, "key"),
+                                  "key: each key has a certificate of its own, and both would be "
+                                  "written to %s: put %%n in that path",
+                                  s->path);
+        }
+    return 0;
+}
+
+static bool uses(const struct conf_cert *c, enum conf_challenge type)
+{
+    for (size_t i = 0; i < c->n_names; i++)
+        if (proof_has(&c->names[i].challenges, type))
+            return true;
+    return false;
+}
+
+static void warn_unused(struct reader *r, const struct node *v, const struct conf_cert *c)
+{
+    static const struct {
+        const char *key;
+        enum conf_challenge type;
+    } keys[] = {
+        {"http01", CONF_HTTP_01},
+        {"tlsalpn01", CONF_TLS_ALPN_01},
+        {"dns_persist01", CONF_DNS_PERSIST_01},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(keys); i++)
+        if (place_of(v, keys[i].key) != v && !uses(c, keys[i].type))
+            READ_WARN(r, place_of(v, keys[i].key),
+                      "%s: no name of this certificate is proved by %s: write challenge: %s",
+                      keys[i].key, conf_challenge_name(keys[i].type),
+                      conf_challenge_name(keys[i].type));
+}
+
+/* The certificate's folder is called so. */
+static char *first_name(struct reader *r, const struct conf_cert *c)
+{
+    const char *first = c->names[0].name;
+    char *name = arena_strdup(r->arena, name_is_wildcard(first) ? first + 2 : first);
+
+    for (char *p = strchr(name, ':'); p; p = strchr(p, ':'))
+        *p = '_';
+    return name;
+}
+
+static int read_names(struct reader *r, const struct node *v, struct cert_dst *d)
+{
+    if (v->kind == NODE_TEXT)
+        return names_read_one(r, v, &d->c);
+    if (!d->names)
+        return READ_ERROR(r, v, "names: missing: the list of host names");
+    return names_read(r, d->names, &d->c);
+}
+
+/* What can be said of the certificate as a whole. */
+static int check_cert(struct reader *r, const struct node *v, struct cert_dst *d)
+{
+    struct conf_cert *c = &d->c;
+
+    for (size_t i = 0; i < c->n_names; i++)
+        if (name_is_wildcard(c->names[i].name) &&
+            proof_has(&c->names[i].challenges, CONF_DNS_PERSIST_01))
+            c->persist.wildcard = true;
+    if (check_provider(r, v, c) | check_staple(r, v, c) | check_csr(r, v, d) |
+        check_variants(r, v, d))
+        return -1;
+    warn_unused(r, v, c);
+    return check_unique(r, place_of(v, "name"), c);
 }
 
 static int read_cert(struct reader *r, const struct node *v, const struct cert_dst *base,
@@ -529,16 +592,15 @@ static int read_cert(struct reader *r, const struct node *v, const struct cert_d
                           v->kind == NODE_LIST ? "a list" : "empty");
     if (v->kind == NODE_MAP)
         rc = table_read(r, &cert_table, v, d, NULL);
-    if (read_cert_names(r, v, d))
+    if (d->ca_bad)
+        d->c.cas.n = 0;
+    else if (!d->c.cas.n)
+        d->c.cas = default_cas(r);
+    if (read_names(r, v, d))
         return -1;
-    if (!d->c.name) {
-        const char *first = d->c.names[0].name;
-
-        d->c.name = arena_strdup(r->arena, name_is_wildcard(first) ? first + 2 : first);
-    }
-    if (rc || check_provider(r, v, d))
-        return -1;
-    return check_unique(r, place_of_name(v), &d->c);
+    if (!d->c.name)
+        d->c.name = first_name(r, &d->c);
+    return rc ? -1 : check_cert(r, v, d);
 }
 
 static void start_values(struct reader *r, struct cert_dst *d)
@@ -546,7 +608,10 @@ static void start_values(struct reader *r, struct cert_dst *d)
     char *empty = arena_strdup(r->arena, "");
 
     table_defaults(r, &common_table, d);
-    d->c.provider = d->c.profile = d->c.owner = d->c.group = empty;
+    d->c.provider = d->c.profile = d->c.owner = d->c.group = d->c.csr = d->c.csr_pem = empty;
+    d->keys[0] = CONF_KEY_ECDSA_P256;
+    d->n_keys = 1;
+    proof_defaults(r, &d->c);
 }
 
 static void read_defaults(struct reader *r, struct source *src, struct cert_dst *d)
@@ -568,21 +633,27 @@ static void read_defaults(struct reader *r, struct source *src, struct cert_dst 
                   "CAs that it defines, and it defines none: write them in the main file");
 }
 
-/* `ca` when nobody says it; a preset is only made known when it is used. */
-static void default_ca(struct reader *r, struct cert_dst *d)
+/* The first key is the certificate's own; each other one makes a certificate beside it. */
+static void add_cert(struct reader *r, const struct cert_dst *d)
 {
-    if (d->c.cas.n)
-        return;
-    ca_use(r, "letsencrypt");
-    d->c.cas.v = arena_alloc(r->arena, 1, sizeof *d->c.cas.v);
-    d->c.cas.v[0] = arena_strdup(r->arena, "letsencrypt");
-    d->c.cas.n = 1;
+    struct conf_cert c = d->c;
+
+    c.base = c.name;
+    c.variant = arena_strdup(r->arena, "");
+    c.key = d->keys[0];
+    *(struct conf_cert *)vec_add(&r->certs) = c;
+    for (size_t i = 1; i < d->n_keys && !c.csr[0]; i++) {
+        c.key = d->keys[i];
+        c.variant = arena_strdup(r->arena, conf_key_name(c.key));
+        c.name = arena_printf(r->arena, "%s+%s", c.base, c.variant);
+        *(struct conf_cert *)vec_add(&r->certs) = c;
+    }
 }
 
 void certs_read(struct reader *r, struct source *src)
 {
     const struct node *v = src->certificates;
-    struct cert_dst *base = arena_new_of(r->arena, struct cert_dst), d, fallback;
+    struct cert_dst *base = arena_new_of(r->arena, struct cert_dst), d;
 
     if (r->main_defaults)
         *base = *(const struct cert_dst *)r->main_defaults;
@@ -597,13 +668,7 @@ void certs_read(struct reader *r, struct source *src)
                    node_kind_name(v));
         return;
     }
-    fallback = *base;
     for (uint32_t i = 0; v && i < v->n; i++)
-        if (!read_cert(r, v->items[i], &fallback, &d)) {
-            if (!d.c.cas.n) {
-                default_ca(r, &fallback);
-                d.c.cas = fallback.c.cas;
-            }
-            *(struct conf_cert *)vec_add(&r->certs) = d.c;
-        }
+        if (!read_cert(r, v->items[i], base, &d))
+            add_cert(r, &d);
 }

@@ -14,9 +14,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define VERSION 1
+#define VERSION 2
 #define TEXT_MAX (1u << 20)
 #define ITEMS_MAX (1u << 22)
+
+#define LISTENERS 2
+
+static const char *const http_listen[LISTENERS] = {"0.0.0.0:80", "[::]:80"};
+static const char *const alpn_listen[LISTENERS] = {"0.0.0.0:443", "[::]:443"};
+
+static bool is_everywhere(const struct conf_strs *s, const char *const everywhere[LISTENERS])
+{
+    return s->n == LISTENERS && !strcmp(s->v[0], everywhere[0]) && !strcmp(s->v[1], everywhere[1]);
+}
 
 /* ---- writing ---- */
 
@@ -34,9 +44,24 @@ static void put_where(struct buf *b, const struct conf_where *w)
     frame_put_u32(b, w->column);
 }
 
+/* Where it comes from, not what it is. */
+static void put_secret(struct buf *b, const struct conf_secret *s)
+{
+    frame_put_u32(b, s->kind);
+    frame_put_text(b, s->source);
+    put_strs(b, &s->argv);
+}
+
+static void put_limit(struct buf *b, const struct conf_limit *l)
+{
+    frame_put_u32(b, l->n);
+    frame_put_i64(b, l->per_ms);
+}
+
 static void put_ca(struct buf *b, const struct conf_ca *ca)
 {
     frame_put_text(b, ca->name);
+    frame_put_text(b, ca->preset);
     frame_put_text(b, ca->directory);
     frame_put_text(b, ca->ca_file);
     frame_put_text(b, ca->ca_pem);
@@ -45,8 +70,17 @@ static void put_ca(struct buf *b, const struct conf_ca *ca)
     frame_put_text(b, ca->account);
     frame_put_text(b, ca->profile);
     frame_put_text(b, ca->preferred_chain);
+    frame_put_text(b, ca->eab_kid);
+    put_secret(b, &ca->eab_hmac_key);
+    frame_put_bool(b, ca->eab_by_email);
+    frame_put_u32(b, ca->account_key);
+    frame_put_bool(b, ca->no_ocsp);
     frame_put_i64(b, ca->timeout_ms);
     frame_put_u32(b, ca->max_orders);
+    put_limit(b, &ca->orders_limit);
+    put_limit(b, &ca->same_names_limit);
+    put_limit(b, &ca->domain_limit);
+    put_limit(b, &ca->failures_limit);
     frame_put_text(b, ca->staging);
     put_where(b, &ca->where);
 }
@@ -65,9 +99,7 @@ static void put_option(struct buf *b, const struct conf_option *o)
 {
     frame_put_text(b, o->name);
     frame_put_text(b, o->text);
-    frame_put_u32(b, o->secret.kind);
-    frame_put_text(b, o->secret.source);
-    put_strs(b, &o->secret.argv);
+    put_secret(b, &o->secret);
     put_where(b, &o->where);
 }
 
@@ -103,6 +135,7 @@ static void put_step(struct buf *b, const struct conf_step *s)
     frame_put_text(b, s->owner);
     frame_put_text(b, s->group);
     frame_put_u32(b, s->mode);
+    put_secret(b, &s->password);
     put_strs(b, &s->connect);
     frame_put_text(b, s->sni);
     frame_put_text(b, s->starttls);
@@ -161,20 +194,63 @@ static size_t distinct_lists(const struct conf *c, const struct conf_cert **ret)
     return n;
 }
 
+static void put_challenges(struct buf *b, const struct conf_challenges *c)
+{
+    frame_put_u32(b, (uint32_t)c->n);
+    for (size_t i = 0; i < c->n; i++)
+        frame_put_u32(b, c->v[i]);
+}
+
+static void put_name(struct buf *b, const struct conf_name *n)
+{
+    bool same = !strcmp(n->name, n->unicode);
+
+    frame_put_text(b, n->name);
+    frame_put_text(b, same ? "" : n->unicode);
+    frame_put_text(b, n->provider);
+    frame_put_bool(b, n->ip);
+    put_challenges(b, &n->challenges);
+}
+
+/* How names are proved; 0 stands for the listeners that most have. */
+static void put_proof(struct buf *b, const struct conf_cert *k)
+{
+    bool plain = k->http01.kind == CONF_HTTP01_LISTEN &&
+                 is_everywhere(&k->http01.listen, http_listen) &&
+                 is_everywhere(&k->alpn_listen, alpn_listen);
+
+    put_challenges(b, &k->challenges);
+    frame_put_bool(b, plain);
+    if (!plain) {
+        frame_put_u32(b, k->http01.kind);
+        put_strs(b, &k->http01.listen);
+        frame_put_text(b, k->http01.webroot);
+        put_strs(b, &k->http01.argv);
+        put_strs(b, &k->alpn_listen);
+    }
+    frame_put_bool(b, k->persist.write);
+    frame_put_bool(b, k->persist.wildcard);
+    frame_put_i64(b, k->persist.days_ms);
+}
+
 static void put_cert(struct buf *b, const struct conf_cert *k, uint32_t list)
 {
     frame_put_text(b, k->name);
+    frame_put_text(b, k->variant[0] ? k->base : "");
+    frame_put_text(b, k->variant);
     frame_put_u32(b, (uint32_t)k->n_names);
-    for (size_t i = 0; i < k->n_names; i++) {
-        frame_put_text(b, k->names[i].name);
-        frame_put_text(b, k->names[i].provider);
-    }
+    for (size_t i = 0; i < k->n_names; i++)
+        put_name(b, &k->names[i]);
     frame_put_bool(b, k->enabled);
     frame_put_text(b, k->provider);
     put_strs(b, &k->cas);
     frame_put_u32(b, k->fallback_after);
+    put_proof(b, k);
     frame_put_u32(b, k->key);
     frame_put_bool(b, k->reuse_key);
+    frame_put_text(b, k->csr);
+    frame_put_text(b, k->csr_pem);
+    frame_put_bool(b, k->must_staple);
     frame_put_text(b, k->profile);
     frame_put_bool(b, k->profile_or_default);
     frame_put_i64(b, k->renew_before_ms);
@@ -240,7 +316,9 @@ int conf_encode(const struct conf *c, struct buf *out)
 struct in {
     struct frame_reader r;
     struct arena *a;
-    const char *file; /* the last file name read: neighbours share it */
+    const char *file;            /* the last file name read: neighbours share it */
+    struct conf_strs http, alpn; /* the usual listeners, made when the first needs them */
+    char *empty;
 };
 
 static char *get_text(struct in *in)
@@ -301,9 +379,25 @@ static void get_where(struct in *in, struct conf_where *w)
     w->column = frame_get_u32(&in->r);
 }
 
+static void get_secret(struct in *in, struct conf_secret *s)
+{
+    s->kind = get_enum(in, CONF_SECRET_NONE, CONF_SECRET_COMMAND);
+    s->source = get_text(in);
+    get_strs(in, &s->argv);
+}
+
+static void get_limit(struct in *in, struct conf_limit *l)
+{
+    l->n = frame_get_u32(&in->r);
+    l->per_ms = frame_get_i64(&in->r);
+    if (l->n && l->per_ms <= 0)
+        in->r.bad = true;
+}
+
 static void get_ca(struct in *in, struct conf_ca *ca)
 {
     ca->name = get_text(in);
+    ca->preset = get_text(in);
     ca->directory = get_text(in);
     ca->ca_file = get_text(in);
     ca->ca_pem = get_text(in);
@@ -312,8 +406,17 @@ static void get_ca(struct in *in, struct conf_ca *ca)
     ca->account = get_text(in);
     ca->profile = get_text(in);
     ca->preferred_chain = get_text(in);
+    ca->eab_kid = get_text(in);
+    get_secret(in, &ca->eab_hmac_key);
+    ca->eab_by_email = frame_get_bool(&in->r);
+    ca->account_key = get_enum(in, CONF_ACCOUNT_ES256, CONF_ACCOUNT_ED25519);
+    ca->no_ocsp = frame_get_bool(&in->r);
     ca->timeout_ms = frame_get_i64(&in->r);
     ca->max_orders = frame_get_u32(&in->r);
+    get_limit(in, &ca->orders_limit);
+    get_limit(in, &ca->same_names_limit);
+    get_limit(in, &ca->domain_limit);
+    get_limit(in, &ca->failures_limit);
     ca->staging = get_text(in);
     get_where(in, &ca->where);
 }
@@ -332,9 +435,7 @@ static void get_option(struct in *in, struct conf_option *o)
 {
     o->name = get_text(in);
     o->text = get_text(in);
-    o->secret.kind = get_enum(in, CONF_SECRET_NONE, CONF_SECRET_COMMAND);
-    o->secret.source = get_text(in);
-    get_strs(in, &o->secret.argv);
+    get_secret(in, &o->secret);
     get_where(in, &o->where);
 }
 
@@ -366,10 +467,11 @@ static void get_step(struct in *in, struct conf_step *s)
     s->path = get_text(in);
     s->n_content = frame_get_count(&in->r, ARRAY_LEN(s->content), 4);
     for (size_t i = 0; i < s->n_content && i < ARRAY_LEN(s->content); i++)
-        s->content[i] = get_enum(in, CONF_PRIVKEY, CONF_PKCS12);
+        s->content[i] = get_enum(in, CONF_PRIVKEY, CONF_CERT_DER);
     s->owner = get_text(in);
     s->group = get_text(in);
     s->mode = frame_get_u32(&in->r);
+    get_secret(in, &s->password);
     get_strs(in, &s->connect);
     s->sni = get_text(in);
     s->starttls = get_text(in);
@@ -403,25 +505,81 @@ static void get_list(struct in *in, const struct conf *c, struct list *l)
     }
 }
 
+static void get_challenges(struct in *in, struct conf_challenges *c)
+{
+    c->n = frame_get_count(&in->r, CONF_CHALLENGE_TYPES, 4);
+    for (size_t i = 0; i < c->n && i < CONF_CHALLENGE_TYPES; i++)
+        c->v[i] = get_enum(in, CONF_DNS_01, CONF_DNS_PERSIST_01);
+    if (!c->n)
+        in->r.bad = true;
+}
+
 static void get_names(struct in *in, struct conf_cert *k)
 {
-    k->names = get_array(in, 8, sizeof *k->names, &k->n_names);
+    k->names = get_array(in, 17, sizeof *k->names, &k->n_names);
     for (size_t i = 0; i < k->n_names; i++) {
-        k->names[i].name = get_text(in);
-        k->names[i].provider = get_text(in);
+        struct conf_name *n = &k->names[i];
+
+        n->name = get_text(in);
+        n->unicode = get_text(in);
+        if (!n->unicode[0])
+            n->unicode = n->name;
+        n->provider = get_text(in);
+        n->ip = frame_get_bool(&in->r);
+        get_challenges(in, &n->challenges);
     }
+}
+
+static struct conf_strs everywhere(struct in *in, const char *const listen[LISTENERS])
+{
+    struct conf_strs s = {.v = arena_alloc(in->a, LISTENERS, sizeof *s.v), .n = LISTENERS};
+
+    for (size_t i = 0; i < LISTENERS; i++)
+        s.v[i] = arena_strdup(in->a, listen[i]);
+    return s;
+}
+
+static void get_proof(struct in *in, struct conf_cert *k)
+{
+    get_challenges(in, &k->challenges);
+    if (!in->http.n) {
+        in->http = everywhere(in, http_listen);
+        in->alpn = everywhere(in, alpn_listen);
+        in->empty = arena_strdup(in->a, "");
+    }
+    if (frame_get_bool(&in->r)) {
+        k->http01 = (struct conf_http01){CONF_HTTP01_LISTEN, in->http, in->empty, {0}};
+        k->alpn_listen = in->alpn;
+    } else {
+        k->http01.kind = get_enum(in, CONF_HTTP01_LISTEN, CONF_HTTP01_RUN);
+        get_strs(in, &k->http01.listen);
+        k->http01.webroot = get_text(in);
+        get_strs(in, &k->http01.argv);
+        get_strs(in, &k->alpn_listen);
+    }
+    k->persist.write = frame_get_bool(&in->r);
+    k->persist.wildcard = frame_get_bool(&in->r);
+    k->persist.days_ms = frame_get_i64(&in->r);
 }
 
 static void get_cert(struct in *in, struct conf_cert *k, const struct list *lists, size_t n_lists)
 {
     k->name = get_text(in);
+    k->base = get_text(in);
+    if (!k->base[0])
+        k->base = k->name;
+    k->variant = get_text(in);
     get_names(in, k);
     k->enabled = frame_get_bool(&in->r);
     k->provider = get_text(in);
     get_strs(in, &k->cas);
     k->fallback_after = frame_get_u32(&in->r);
+    get_proof(in, k);
     k->key = get_enum(in, CONF_KEY_ECDSA_P256, CONF_KEY_RSA_4096);
     k->reuse_key = frame_get_bool(&in->r);
+    k->csr = get_text(in);
+    k->csr_pem = get_text(in);
+    k->must_staple = frame_get_bool(&in->r);
     k->profile = get_text(in);
     k->profile_or_default = frame_get_bool(&in->r);
     k->renew_before_ms = frame_get_i64(&in->r);

@@ -26,6 +26,13 @@ struct conf *conf_new(void)
     return c;
 }
 
+struct secret *conf_own_secret(struct conf *c, struct secret *s)
+{
+    c->secrets = xrealloc_array(c->secrets, c->n_secrets + 1, sizeof(struct secret *));
+    c->secrets[c->n_secrets++] = s;
+    return s;
+}
+
 void conf_seal(struct conf *c)
 {
     c->index = map_new();
@@ -43,9 +50,9 @@ void conf_unref(struct conf *c)
 {
     if (!c || --c->refs)
         return;
-    for (size_t i = 0; i < c->n_providers; i++)
-        for (size_t k = 0; k < c->providers[i].n_options; k++)
-            secret_free(c->providers[i].options[k].secret.value);
+    for (size_t i = 0; i < c->n_secrets; i++)
+        secret_free(c->secrets[i]);
+    free(c->secrets);
     map_free(c->index);
     arena_free(c->arena);
     free(c);
@@ -54,6 +61,13 @@ void conf_unref(struct conf *c)
 const struct conf_cert *conf_find_cert(const struct conf *c, const char *name)
 {
     return c->index ? map_get(c->index, name) : NULL;
+}
+
+const struct conf_cert *conf_next_variant(const struct conf *c, const struct conf_cert *k)
+{
+    const struct conf_cert *next = k + 1; /* they stand together */
+
+    return next < c->certs + c->n_certs && str_eq(next->base, k->base) ? next : NULL;
 }
 
 const struct conf_ca *conf_find_ca(const struct conf *c, const char *name)
@@ -95,6 +109,14 @@ const char *conf_challenge_name(enum conf_challenge c)
 const char *conf_key_name(enum conf_key k)
 {
     return (size_t)k < ARRAY_LEN(key_names) ? key_names[k] : "unknown";
+}
+
+const char *conf_account_key_name(enum conf_account_key k)
+{
+    static const char *const names[] = {"ecdsa-p256", "ecdsa-p384", "rsa-2048",
+                                        "rsa-3072",   "rsa-4096",   "ed25519"};
+
+    return (size_t)k < ARRAY_LEN(names) ? names[k] : "unknown";
 }
 
 static const struct conf_provider *provider_by_zone(const struct conf *c, const char *name)

@@ -266,20 +266,25 @@ struct conf {
     struct conf_cert *certs; /* in the order written */
     size_t n_certs;
     uint32_t refs;
-    struct arena *arena; /* holds everything above but the secrets' bytes */
-    struct map *index;   /* certificates by name */
+    struct arena *arena;     /* holds everything above but the secrets' bytes */
+    struct map *index;       /* certificates by name */
+    struct secret **secrets; /* every conf_secret's value, once */
+    size_t n_secrets;
 };
 
 struct conf *conf_ref(struct conf *c);
 void conf_unref(struct conf *c); /* NULL is fine; frees everything with the last reference */
 
 const struct conf_cert *conf_find_cert(const struct conf *c, const char *name);
+/* The next certificate of the same entry (its keys differ), or NULL. The first has variant "". */
+const struct conf_cert *conf_next_variant(const struct conf *c, const struct conf_cert *k);
 const struct conf_ca *conf_find_ca(const struct conf *c, const char *name);
 const struct conf_provider *conf_find_provider(const struct conf *c, const char *name);
 const struct conf_dns_zone *conf_dns_for(const struct conf *c,
                                          const char *name); /* longest suffix */
 const char *conf_key_name(enum conf_key k);
-const char *conf_challenge_name(enum conf_challenge c); /* "dns-01" */
+const char *conf_challenge_name(enum conf_challenge c);     /* "dns-01" */
+const char *conf_account_key_name(enum conf_account_key k); /* "ecdsa-p256" */
 
 /*
  * The provider for a record: the name's own, else the certificate's, else the one whose zones hold

@@ -49,6 +49,16 @@ static bool strs_eq(const struct conf_strs *a, const struct conf_strs *b)
     return true;
 }
 
+static bool secret_same(const struct conf_secret *a, const struct conf_secret *b)
+{
+    if (a->kind != b->kind || !str_eq(a->source, b->source) || !strs_eq(&a->argv, &b->argv))
+        return false;
+    if (!a->value || !b->value)
+        return a->value == b->value;
+    return secret_len(a->value) == secret_len(b->value) &&
+           secret_eq(a->value, secret_bytes(b->value), secret_len(b->value));
+}
+
 static bool step_eq(const struct conf_step *a, const struct conf_step *b)
 {
     return a->kind == b->kind && a->timeout_ms == b->timeout_ms && strs_eq(&a->argv, &b->argv) &&
@@ -56,8 +66,8 @@ static bool step_eq(const struct conf_step *a, const struct conf_step *b)
            str_eq(a->path, b->path) && a->n_content == b->n_content &&
            !memcmp(a->content, b->content, a->n_content * sizeof *a->content) &&
            str_eq(a->owner, b->owner) && str_eq(a->group, b->group) && a->mode == b->mode &&
-           strs_eq(&a->connect, &b->connect) && str_eq(a->sni, b->sni) &&
-           str_eq(a->starttls, b->starttls);
+           secret_same(&a->password, &b->password) && strs_eq(&a->connect, &b->connect) &&
+           str_eq(a->sni, b->sni) && str_eq(a->starttls, b->starttls);
 }
 
 static bool deployment_eq(const struct conf_deployment *a, const struct conf_deployment *b)
@@ -80,16 +90,6 @@ static bool deploys_eq(const struct conf_cert *a, const struct conf_cert *b)
     return true;
 }
 
-static bool secret_same(const struct conf_secret *a, const struct conf_secret *b)
-{
-    if (a->kind != b->kind || !str_eq(a->source, b->source) || !strs_eq(&a->argv, &b->argv))
-        return false;
-    if (!a->value || !b->value)
-        return a->value == b->value;
-    return secret_len(a->value) == secret_len(b->value) &&
-           secret_eq(a->value, secret_bytes(b->value), secret_len(b->value));
-}
-
 static bool provider_eq(const struct conf_provider *a, const struct conf_provider *b)
 {
     if (!str_eq(a->path, b->path) || !strs_eq(&a->zones, &b->zones) ||
@@ -104,14 +104,28 @@ static bool provider_eq(const struct conf_provider *a, const struct conf_provide
     return true;
 }
 
+static bool limit_eq(const struct conf_limit *a, const struct conf_limit *b)
+{
+    return a->n == b->n && a->per_ms == b->per_ms;
+}
+
+static bool account_eq(const struct conf_ca *a, const struct conf_ca *b)
+{
+    return str_eq(a->email, b->email) && a->agree_tos == b->agree_tos &&
+           str_eq(a->account, b->account) && str_eq(a->eab_kid, b->eab_kid) &&
+           secret_same(&a->eab_hmac_key, &b->eab_hmac_key) && a->eab_by_email == b->eab_by_email &&
+           limit_eq(&a->orders_limit, &b->orders_limit) &&
+           limit_eq(&a->same_names_limit, &b->same_names_limit) &&
+           limit_eq(&a->domain_limit, &b->domain_limit) &&
+           limit_eq(&a->failures_limit, &b->failures_limit);
+}
+
 static bool ca_eq(const struct conf_ca *a, const struct conf_ca *b)
 {
     return str_eq(a->directory, b->directory) && str_eq(a->ca_file, b->ca_file) &&
-           str_eq(a->ca_pem, b->ca_pem) && str_eq(a->email, b->email) &&
-           a->agree_tos == b->agree_tos && str_eq(a->account, b->account) &&
-           str_eq(a->profile, b->profile) && str_eq(a->preferred_chain, b->preferred_chain) &&
-           a->timeout_ms == b->timeout_ms && a->max_orders == b->max_orders &&
-           str_eq(a->staging, b->staging);
+           str_eq(a->ca_pem, b->ca_pem) && account_eq(a, b) && str_eq(a->profile, b->profile) &&
+           str_eq(a->preferred_chain, b->preferred_chain) && a->timeout_ms == b->timeout_ms &&
+           a->max_orders == b->max_orders && str_eq(a->staging, b->staging);
 }
 
 static bool zone_eq(const struct conf_dns_zone *a, const struct conf_dns_zone *b)
@@ -152,6 +166,32 @@ static bool name_providers_eq(const struct conf_cert *a, const struct conf_cert 
                 strcmp(a->names[i].provider, b->names[k].provider))
                 return false;
     return true;
+}
+
+static bool challenges_eq(const struct conf_challenges *a, const struct conf_challenges *b)
+{
+    return a->n == b->n && !memcmp(a->v, b->v, a->n * sizeof a->v[0]);
+}
+
+static bool proof_eq(const struct conf_cert *a, const struct conf_cert *b)
+{
+    for (size_t i = 0; i < a->n_names; i++)
+        for (size_t k = 0; k < b->n_names; k++)
+            if (!strcmp(a->names[i].name, b->names[k].name) &&
+                !challenges_eq(&a->names[i].challenges, &b->names[k].challenges))
+                return false;
+    return challenges_eq(&a->challenges, &b->challenges) && a->http01.kind == b->http01.kind &&
+           strs_eq(&a->http01.listen, &b->http01.listen) &&
+           str_eq(a->http01.webroot, b->http01.webroot) &&
+           strs_eq(&a->http01.argv, &b->http01.argv) && strs_eq(&a->alpn_listen, &b->alpn_listen) &&
+           a->persist.write == b->persist.write && a->persist.days_ms == b->persist.days_ms;
+}
+
+static bool key_eq(const struct conf_cert *a, const struct conf_cert *b)
+{
+    if (a->csr[0] || b->csr[0])
+        return str_eq(a->csr, b->csr) && str_eq(a->csr_pem, b->csr_pem);
+    return a->key == b->key && a->reuse_key == b->reuse_key && a->must_staple == b->must_staple;
 }
 
 /* A CA that some other entry has as its staging one. */
@@ -201,8 +241,14 @@ static void diff_cert(struct out *o, const struct conf *from, const struct conf_
         diff_names(o, a, b);
     if (!strs_eq(&a->cas, &b->cas))
         diff_ca(o, from, a, b);
-    if (a->key != b->key || a->reuse_key != b->reuse_key)
-        say(o, &b->where, "certificates: %s: key changed: %s", b->name, later);
+    if (!key_eq(a, b))
+        say(o, &b->where, "certificates: %s: %s changed: %s", b->name,
+            a->csr[0] || b->csr[0]             ? "csr"
+            : a->must_staple != b->must_staple ? "must_staple"
+                                               : "key",
+            later);
+    if (!proof_eq(a, b))
+        say(o, &b->where, "certificates: %s: challenge changed: from the next order on", b->name);
     if (strcmp(a->profile, b->profile) || a->profile_or_default != b->profile_or_default)
         say(o, &b->where, "certificates: %s: profile changed: %s", b->name, later);
     if (!name_providers_eq(a, b))
@@ -263,6 +309,11 @@ static void diff_cas(struct out *o, const struct conf *from, const struct conf *
     for (size_t i = 0; i < to->n_cas; i++) {
         const struct conf_ca *b = &to->cas[i], *a = conf_find_ca(from, b->name);
 
+        if (a && a->account_key != b->account_key)
+            say(o, &b->where,
+                "cas: %s: account_key changed: for an account that is yet to be made (renewctl "
+                "account rollover changes the key of one that is there)",
+                b->name);
         if (!a)
             say(o, &b->where, "cas: %s: added", b->name);
         else if (!ca_eq(a, b))

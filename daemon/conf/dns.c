@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /* `dns`: the global settings are zone [0]; the others begin as copies of it. */
+#include "conf/host.h"
 #include "conf/value.h"
 
-#include "base/name.h"
 #include "base/str.h"
 
 #include <stdlib.h>
@@ -98,20 +98,19 @@ const struct opt_table zone_table = {
 static void read_zone(struct reader *r, const struct pair *p, const struct conf_dns_zone *global)
 {
     struct dns_build b = {.zone = *global};
-    char suffix[NAME_MAX_TEXT];
-    enum name_problem problem = name_owner(p->key->text, suffix);
+    const char *why;
+    struct host h;
 
-    if (problem != NAME_OK) {
-        READ_ERROR(r, p->key, "zones: %s is no domain: %s", p->key->text,
-                   name_problem_text(problem));
+    if (host_read_owner(r->arena, p->key->text, &h, &why)) {
+        READ_ERROR(r, p->key, "zones: %s is no domain: %s", p->key->text, why);
         return;
     }
     for (size_t i = 0; i < r->zones.n; i++)
-        if (!strcmp(((struct conf_dns_zone *)vec_at(&r->zones, i))->suffix, suffix)) {
-            READ_ERROR(r, p->key, "zones: %s is written twice", suffix);
+        if (!strcmp(((struct conf_dns_zone *)vec_at(&r->zones, i))->suffix, h.ascii)) {
+            READ_ERROR(r, p->key, "zones: %s is written twice", h.ascii);
             return;
         }
-    b.zone.suffix = arena_strdup(r->arena, suffix);
+    b.zone.suffix = h.ascii;
     if (!node_is_null(p->value))
         table_read(r, &zone_table, p->value, &b, NULL);
     *(struct conf_dns_zone *)vec_add(&r->zones) = b.zone;

@@ -6,7 +6,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "conf/load.h"
-#include "conf/value.h"
+#include "conf/proof.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +16,10 @@
 static const char *const log_levels[] = {"error", "warn", "info", "debug"};
 static const char *const asks[] = {"auto", "authoritative", "resolvers"};
 static const char *const checks[] = {"require", "warn", "none"};
-static const char *const contents[] = {"", "privkey", "cert", "chain", "fullchain", "pkcs12"};
+static const char *const contents[] = {
+    "",       "privkey",       "cert",        "chain",    "fullchain",
+    "pkcs12", "pkcs12-legacy", "privkey-der", "cert-der",
+};
 
 static void add_said(struct json *o, const char *key, const char *text)
 {
@@ -44,22 +47,6 @@ static void add_mode(struct json *o, const char *key, mode_t mode)
     CLEANUP_FREE char *text = xasprintf("%04o", (unsigned)mode);
 
     json_add_text(o, key, text);
-}
-
-static void add_ca(struct json *cas, const struct conf_ca *ca)
-{
-    struct json *o = json_add_object(cas, ca->name);
-
-    json_add_text(o, "directory", ca->directory);
-    add_said(o, "ca_file", ca->ca_file);
-    add_said(o, "email", ca->email);
-    json_add_bool(o, "agree_tos", ca->agree_tos);
-    json_add_text(o, "account", ca->account);
-    add_said(o, "profile", ca->profile);
-    add_said(o, "preferred_chain", ca->preferred_chain);
-    add_duration(o, "timeout", ca->timeout_ms);
-    json_add_int(o, "max_orders", ca->max_orders);
-    add_said(o, "staging", ca->staging);
 }
 
 static void add_zone(struct json *o, const struct conf_dns_zone *z)
@@ -105,6 +92,55 @@ static void add_secret(struct json *o, const char *key, const struct conf_secret
         json_add_text(from, kinds[s->kind], s->source);
 }
 
+static void add_limits(struct json *ca_json, const struct conf_ca *ca)
+{
+    const struct {
+        const char *key;
+        const struct conf_limit *limit;
+    } limits[] = {
+        {"orders", &ca->orders_limit},
+        {"same_names", &ca->same_names_limit},
+        {"domain", &ca->domain_limit},
+        {"failures", &ca->failures_limit},
+    };
+    struct json *o = NULL;
+    char per[32];
+
+    for (size_t i = 0; i < ARRAY_LEN(limits); i++) {
+        CLEANUP_FREE char *text = xasprintf(
+            "%u/%s", limits[i].limit->n, duration_text(limits[i].limit->per_ms, per, sizeof per));
+
+        if (limits[i].limit->n && !o)
+            o = json_add_object(ca_json, "limits");
+        if (limits[i].limit->n)
+            json_add_text(o, limits[i].key, text);
+    }
+}
+
+static void add_ca(struct json *cas, const struct conf_ca *ca)
+{
+    struct json *o = json_add_object(cas, ca->name);
+
+    json_add_text(o, "directory", ca->directory);
+    add_said(o, "ca_file", ca->ca_file);
+    add_said(o, "email", ca->email);
+    json_add_bool(o, "agree_tos", ca->agree_tos);
+    json_add_text(o, "account", ca->account);
+    if (ca->eab_kid[0]) {
+        struct json *eab = json_add_object(o, "eab");
+
+        json_add_text(eab, "kid", ca->eab_kid);
+        add_secret(eab, "hmac_key", &ca->eab_hmac_key);
+    }
+    json_add_text(o, "account_key", conf_account_key_name(ca->account_key));
+    add_said(o, "profile", ca->profile);
+    add_said(o, "preferred_chain", ca->preferred_chain);
+    add_duration(o, "timeout", ca->timeout_ms);
+    json_add_int(o, "max_orders", ca->max_orders);
+    add_limits(o, ca);
+    add_said(o, "staging", ca->staging);
+}
+
 static void add_provider(struct json *providers, const struct conf_provider *p)
 {
     struct json *o = json_add_object(providers, p->name);
@@ -137,6 +173,8 @@ static void add_file_step(struct json *o, const struct conf_step *s)
     add_said(o, "owner", s->owner);
     add_said(o, "group", s->group);
     add_mode(o, "mode", s->mode);
+    if (s->password.kind != CONF_SECRET_NONE)
+        add_secret(o, "password", &s->password);
 }
 
 static void add_verify_step(struct json *o, const struct conf_step *s)
@@ -185,21 +223,96 @@ static void add_deploy(struct json *o, const struct conf_cert *c)
     }
 }
 
+static void add_challenges(struct json *o, const struct conf_challenges *all)
+{
+    struct json *list;
+
+    if (all->n == 1) {
+        json_add_text(o, "challenge", conf_challenge_name(all->v[0]));
+        return;
+    }
+    list = json_add_array(o, "challenge");
+    for (size_t i = 0; i < all->n; i++)
+        json_add_text(list, NULL, conf_challenge_name(all->v[i]));
+}
+
+/* The name says by itself how it is proved. */
+static bool has_own(const struct conf_cert *c, const struct conf_name *n)
+{
+    struct conf_challenges all = proof_fitting(&c->challenges, n->ip, n->name[0] == '*');
+
+    return all.n != n->challenges.n || memcmp(all.v, n->challenges.v, all.n * sizeof all.v[0]) != 0;
+}
+
 static void add_names(struct json *o, const struct conf_cert *c)
 {
     struct json *list = json_add_array(o, "names");
 
     for (size_t i = 0; i < c->n_names; i++) {
+        const struct conf_name *n = &c->names[i];
         struct json *one;
 
-        if (!c->names[i].provider[0]) {
-            json_add_text(list, NULL, c->names[i].name);
+        if (!n->provider[0] && !has_own(c, n)) {
+            json_add_text(list, NULL, n->name);
             continue;
         }
         one = json_add_object(list, NULL);
-        json_add_text(one, "name", c->names[i].name);
-        json_add_text(one, "provider", c->names[i].provider);
+        json_add_text(one, "name", n->name);
+        add_said(one, "provider", n->provider);
+        if (has_own(c, n))
+            add_challenges(one, &n->challenges);
     }
+}
+
+static bool uses(const struct conf_cert *c, enum conf_challenge type)
+{
+    for (size_t i = 0; i < c->n_names; i++)
+        if (proof_has(&c->names[i].challenges, type))
+            return true;
+    return false;
+}
+
+static void add_proof(struct json *o, const struct conf_cert *c)
+{
+    struct json *part;
+
+    add_challenges(o, &c->challenges);
+    if (uses(c, CONF_HTTP_01)) {
+        part = json_add_object(o, "http01");
+        if (c->http01.kind == CONF_HTTP01_LISTEN)
+            add_strs(part, "listen", &c->http01.listen);
+        else if (c->http01.kind == CONF_HTTP01_WEBROOT)
+            json_add_text(part, "webroot", c->http01.webroot);
+        else
+            add_strs(part, "run", &c->http01.argv);
+    }
+    if (uses(c, CONF_TLS_ALPN_01))
+        add_strs(json_add_object(o, "tlsalpn01"), "listen", &c->alpn_listen);
+    if (!uses(c, CONF_DNS_PERSIST_01))
+        return;
+    part = json_add_object(o, "dns_persist01");
+    json_add_bool(part, "write", c->persist.write);
+    if (c->persist.days_ms)
+        add_duration(part, "until", c->persist.days_ms);
+}
+
+static void add_keys(struct json *o, const struct conf *all, const struct conf_cert *c)
+{
+    struct json *list;
+
+    if (c->csr[0]) {
+        json_add_text(o, "csr", c->csr);
+        return;
+    }
+    if (!conf_next_variant(all, c)) {
+        json_add_text(o, "key", conf_key_name(c->key));
+    } else {
+        list = json_add_array(o, "key");
+        for (const struct conf_cert *k = c; k; k = conf_next_variant(all, k))
+            json_add_text(list, NULL, conf_key_name(k->key));
+    }
+    json_add_bool(o, "reuse_key", c->reuse_key);
+    json_add_bool(o, "must_staple", c->must_staple);
 }
 
 static void add_policy(struct json *o, const struct conf_cert *c)
@@ -222,7 +335,7 @@ static void add_policy(struct json *o, const struct conf_cert *c)
     json_add_bool(o, "ari", c->ari);
 }
 
-static void add_cert(struct json *certs, const struct conf_cert *c)
+static void add_cert(struct json *certs, const struct conf *all, const struct conf_cert *c)
 {
     struct json *o = json_add_object(certs, NULL);
 
@@ -232,8 +345,8 @@ static void add_cert(struct json *certs, const struct conf_cert *c)
     add_said(o, "provider", c->provider);
     add_strs(o, "ca", &c->cas);
     json_add_int(o, "fallback_after", c->fallback_after);
-    json_add_text(o, "key", conf_key_name(c->key));
-    json_add_bool(o, "reuse_key", c->reuse_key);
+    add_proof(o, c);
+    add_keys(o, all, c);
     add_policy(o, c);
     add_said(o, "owner", c->owner);
     add_said(o, "group", c->group);
@@ -274,7 +387,8 @@ struct json *conf_dump_json(const struct conf *c)
     }
     part = json_add_array(root, "certificates");
     for (size_t i = 0; i < c->n_certs; i++)
-        add_cert(part, &c->certs[i]);
+        if (!c->certs[i].variant[0])
+            add_cert(part, c, &c->certs[i]);
     return root;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* include: {on_error: keep}: what a bad file held when it was last good is copied from the previous
  * snapshot. */
+#include "conf/build.h"
 #include "conf/reader.h"
 
 #include "base/str.h"
@@ -32,7 +33,7 @@ static struct conf_secret secret(struct reader *r, const struct conf_secret *s)
         .kind = s->kind,
         .source = text(r, s->source),
         .argv = strs(r, &s->argv),
-        .value = s->value ? secret_dup(s->value) : NULL,
+        .value = s->value ? conf_own_secret(r->conf, secret_dup(s->value)) : NULL,
     };
 }
 
@@ -41,6 +42,9 @@ static struct conf_ca ca_copy(struct reader *r, const struct conf_ca *ca)
     struct conf_ca copy = *ca;
 
     copy.name = text(r, ca->name);
+    copy.preset = text(r, ca->preset);
+    copy.eab_kid = text(r, ca->eab_kid);
+    copy.eab_hmac_key = secret(r, &ca->eab_hmac_key);
     copy.directory = text(r, ca->directory);
     copy.ca_file = text(r, ca->ca_file);
     copy.ca_pem = text(r, ca->ca_pem);
@@ -89,11 +93,22 @@ static struct conf_deployment deployment_copy(struct reader *r, const struct con
         s->path = text(r, s->path);
         s->owner = text(r, s->owner);
         s->group = text(r, s->group);
+        s->password = secret(r, &s->password);
         s->connect = strs(r, &s->connect);
         s->sni = text(r, s->sni);
         s->starttls = text(r, s->starttls);
         s->where = where(r, &s->where);
     }
+    return copy;
+}
+
+static struct conf_name name_copy(struct reader *r, const struct conf_name *n)
+{
+    struct conf_name copy = *n;
+
+    copy.name = text(r, n->name);
+    copy.unicode = text(r, n->unicode);
+    copy.provider = text(r, n->provider);
     return copy;
 }
 
@@ -104,8 +119,15 @@ static struct conf_cert cert_copy(struct reader *r, const struct conf_cert *c)
     copy.name = text(r, c->name);
     copy.names = arena_copy(r->arena, c->names, c->n_names, sizeof *c->names);
     for (size_t i = 0; i < c->n_names; i++)
-        copy.names[i] = (struct conf_name){.name = text(r, c->names[i].name),
-                                           .provider = text(r, c->names[i].provider)};
+        copy.names[i] = name_copy(r, &c->names[i]);
+    copy.base = text(r, c->base);
+    copy.variant = text(r, c->variant);
+    copy.http01.listen = strs(r, &c->http01.listen);
+    copy.http01.webroot = text(r, c->http01.webroot);
+    copy.http01.argv = strs(r, &c->http01.argv);
+    copy.alpn_listen = strs(r, &c->alpn_listen);
+    copy.csr = text(r, c->csr);
+    copy.csr_pem = text(r, c->csr_pem);
     copy.provider = text(r, c->provider);
     copy.cas = strs(r, &c->cas);
     copy.profile = text(r, c->profile);

@@ -87,18 +87,6 @@ static void forget(struct vec *v, struct map *names, size_t n)
     }
 }
 
-static void forget_secrets(struct reader *r, size_t from)
-{
-    for (size_t i = from; i < r->providers.n; i++) {
-        struct conf_provider *p = vec_at(&r->providers, i);
-
-        for (size_t k = 0; k < p->n_options; k++) {
-            secret_free(p->options[k].secret.value);
-            p->options[k].secret.value = NULL;
-        }
-    }
-}
-
 static void read_definitions(struct reader *r, struct source *src)
 {
     size_t before = r->diag.n, errors = r->diag.errors;
@@ -114,7 +102,6 @@ static void read_definitions(struct reader *r, struct source *src)
         src->bad = true;
         diag_demote(&r->diag, before);
         forget(&r->cas, r->ca_names, cas);
-        forget_secrets(r, providers);
         forget(&r->providers, r->provider_names, providers);
         forget(&r->deployments, r->deployment_names, deployments);
     }

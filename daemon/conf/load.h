@@ -51,6 +51,9 @@ struct conf_plugins {
     void *ctx;
     const char *dir;         /* where NAME becomes dir/NAME.so */
     const char *resolv_conf; /* NULL: /etc/resolv.conf */
+    /* NULL: not looked at. -1 and *e: cert->csr_pem is no request, or its names are not the
+     * certificate's, or its key is none that CAs take. */
+    int (*check_csr)(void *ctx, const struct conf_cert *cert, struct err *e);
 };
 
 /* Everything is reported that can be, errors first seen first; NULL when there was an error.

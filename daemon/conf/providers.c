@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /* `providers`: the host's keys by table, the plugin's own by what the plugin says of itself. */
+#include "conf/host.h"
 #include "conf/value.h"
 
-#include "base/name.h"
 #include "base/str.h"
 #include "conf/plugin_path.h"
 
@@ -29,7 +29,8 @@ static int read_plugin(struct reader *r, const struct opt *o, const struct node 
 static int read_zones(struct reader *r, const struct opt *o, const struct node *v, void *dst)
 {
     struct conf_strs s = {0};
-    char zone[NAME_MAX_TEXT];
+    const char *why;
+    struct host h;
     int rc = 0;
 
     if (value_list(r, o->name, v))
@@ -37,15 +38,13 @@ static int read_zones(struct reader *r, const struct opt *o, const struct node *
     s.v = v->n ? arena_alloc(r->arena, v->n, sizeof *s.v) : NULL;
     for (uint32_t i = 0; i < v->n; i++) {
         const char *text = value_text(r, o->name, v->items[i]);
-        enum name_problem problem = text ? name_owner(text, zone) : NAME_OK;
 
-        if (problem != NAME_OK)
-            rc = READ_ERROR(r, v->items[i], "zones: %s is no domain: %s", text,
-                            name_problem_text(problem));
-        else if (text)
-            s.v[s.n++] = arena_strdup(r->arena, zone);
-        else
+        if (!text)
             rc = -1;
+        else if (host_read_owner(r->arena, text, &h, &why))
+            rc = READ_ERROR(r, v->items[i], "zones: %s is no domain: %s", text, why);
+        else
+            s.v[s.n++] = h.ascii;
     }
     *(struct conf_strs *)dst = s;
     return rc;
@@ -128,7 +127,7 @@ static int check_option(struct reader *r, const struct conf_plugin_option *o, co
     case CONF_OPT_URL:
         return check_url(r, o->name, v);
     case CONF_OPT_HOST:
-        if (host_port_ok(v->text, false))
+        if (host_port_normal(r->trees, v->text, false))
             return 0;
         return READ_ERROR(r, v, "%s: %s: write a host or an address, with :PORT if need be",
                           o->name, v->text);
@@ -159,7 +158,8 @@ static int read_option(struct reader *r, const struct conf_plugin_option *o, con
     text = value_text(r, key, p->value);
     if (!text || (o && check_option(r, o, p->value)))
         return -1;
-    ret->text = arena_strdup(r->arena, text);
+    ret->text = o && o->type == CONF_OPT_HOST ? host_port_normal(r->arena, text, false)
+                                              : arena_strdup(r->arena, text);
     return 0;
 }
 

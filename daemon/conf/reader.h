@@ -47,7 +47,9 @@ struct source {              /* a file */
 
 struct ca_build { /* a CA whose account's defaults are still open */
     struct conf_ca ca;
-    bool email_set, agree_set;
+    const struct preset *preset; /* cas.c; NULL: none */
+    bool email_set, agree_set, account_key_set;
+    unsigned limits_set; /* bit i: limit i of cas.c was written */
     const struct source *src;
 };
 
@@ -70,10 +72,11 @@ struct reader {
     struct vec deployments;                                   /* struct conf_deployment */
     struct vec certs;                                         /* struct conf_cert */
     struct map *ca_names, *provider_names, *deployment_names; /* value: the place + 1 */
-    struct map *cert_names;    /* value: the struct conf_where of the first */
-    struct map *users;         /* names that were looked up: "u:NAME", "g:NAME" */
-    const void *main_defaults; /* certs.c: what certificates start with */
-    bool no_provider_said;     /* that there is none, or why there is none */
+    struct map *cert_names;       /* value: the struct conf_where of the first */
+    struct map *users;            /* names that were looked up: "u:NAME", "g:NAME" */
+    const void *main_defaults;    /* certs.c: what certificates start with */
+    struct conf_strs default_cas; /* certs.c */
+    bool no_provider_said;        /* that there is none, or why there is none */
 };
 
 #define READ_ERROR(r, node, ...) diag_error(&(r)->diag, node_where(node), __VA_ARGS__)
@@ -93,7 +96,11 @@ int tops_read(struct reader *r, struct source *src, const struct node *root);
 void cas_read(struct reader *r, const struct source *src);
 void cas_finish(struct reader *r);
 int ca_use(struct reader *r, const char *name); /* a preset is added when first used; -1: unknown */
-bool ca_needs_eab(const struct reader *r, const char *name); /* a preset, not used or written yet */
+/* The CA as far as it is known, if it is a public one at the address that renewd knows; else NULL.
+ * It lives until the next ca_use. */
+const struct conf_ca *ca_public(const struct reader *r, const char *name);
+/* An account there can be made: -1 after saying what is missing. */
+int ca_check_binding(struct reader *r, const struct node *v, const char *name);
 const char *ca_suggest(struct reader *r, const char *word);
 void dns_read(struct reader *r, const struct node *v);
 void dns_finish(struct reader *r);
@@ -110,11 +117,14 @@ int user_find(struct reader *r, const char *name);
 int group_find(struct reader *r, const char *name);
 void users_finish(struct reader *r);
 
-/* secrets.c: SECRET in any of its forms. */
+bool content_has_key(enum conf_content content);
+
+/* secrets.c: SECRET in any of its forms. The snapshot owns its value. */
+extern const struct opt_type type_secret; /* struct conf_secret */
 int secret_read(struct reader *r, const char *key, const struct node *v, struct conf_secret *ret);
 
-extern const struct opt_table top_table, ca_table, dns_table, zone_table, provider_table,
-    cert_table, cert_name_table, defaults_table, run_table, reload_table, file_table, verify_table,
-    verify_to_table;
+extern const struct opt_table top_table, ca_table, dns_table, zone_table, provider_table, eab_table,
+    limits_table, http01_table, tlsalpn01_table, persist_table, cert_table, cert_name_table,
+    defaults_table, run_table, reload_table, file_table, verify_table, verify_to_table;
 
 #endif

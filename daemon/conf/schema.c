@@ -14,6 +14,9 @@
     "\"additionalProperties\":false,\"properties\":{\"files\":" STRING ","                         \
     "\"on_error\":{\"enum\":[\"fail\",\"keep\"]}}}]}"
 
+#define CHALLENGE                                                                                  \
+    "{\"enum\":[\"dns-01\",\"http-01\",\"tls-alpn-01\",\"dns-account-01\",\"dns-persist-01\"]}"
+
 /* What no table says. */
 static const struct {
     const char *name, *schema;
@@ -21,6 +24,12 @@ static const struct {
     {"duration", "{\"type\":\"string\",\"pattern\":\"^[0-9]+[smhdw]$\"}"},
     {"argv", "{\"type\":\"array\",\"minItems\":1,\"items\":{\"type\":[\"string\",\"number\"]}}"},
     {"include", "{\"anyOf\":[" INCLUDE_ONE ",{\"type\":\"array\",\"items\":" INCLUDE_ONE "}]}"},
+    {"challenge",
+     "{\"anyOf\":[" CHALLENGE ",{\"type\":\"array\",\"minItems\":1,\"items\":" CHALLENGE "}]}"},
+    {"secret",
+     "{\"anyOf\":[" STRING ",{\"type\":\"object\",\"minProperties\":1,\"maxProperties\":1,"
+     "\"additionalProperties\":false,\"properties\":{\"file\":" STRING ",\"env\":" STRING
+     ",\"credential\":" STRING ",\"command\":{\"$ref\":\"#/$defs/argv\"}}}]}"},
     {"step", "{\"anyOf\":[{\"$ref\":\"#/$defs/step_run\"},{\"$ref\":\"#/$defs/step_reload\"},"
              "{\"$ref\":\"#/$defs/step_file\"},{\"$ref\":\"#/$defs/step_verify\"}]}"},
 };
@@ -31,6 +40,11 @@ static const struct {
 } tables[] = {
     {"defaults", &defaults_table},
     {"ca", &ca_table},
+    {"eab", &eab_table},
+    {"limits", &limits_table},
+    {"http01", &http01_table},
+    {"tlsalpn01", &tlsalpn01_table},
+    {"dns_persist01", &persist_table},
     {"dns", &dns_table},
     {"dns_zone", &zone_table},
     {"provider", &provider_table},

@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "base/str.h"
+#include "conf/build.h"
 #include "conf/command.h"
 
 #include <fcntl.h>
@@ -37,7 +38,7 @@ static int take(struct reader *r, const char *key, const struct node *v, const c
         return READ_ERROR(r, v, "%s: the secret is empty", key);
     if (memchr(p, '\0', n))
         return READ_ERROR(r, v, "%s: the secret has a NUL byte in it", key);
-    s->value = secret_new(p, n);
+    s->value = conf_own_secret(r->conf, secret_new(p, n));
     return 0;
 }
 
@@ -183,3 +184,10 @@ int secret_read(struct reader *r, const char *key, const struct node *v, struct 
     return READ_ERROR(r, p->key, "%s: %s: a secret comes from %s", key, p->key->text,
                       choice_hint(r, "file|env|credential|command", p->key->text));
 }
+
+static int read_secret(struct reader *r, const struct opt *o, const struct node *v, void *dst)
+{
+    return secret_read(r, o->name, v, dst);
+}
+
+const struct opt_type type_secret = {"{\"$ref\":\"#/$defs/secret\"}", read_secret};

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* `deployments` and the steps of a certificate's `deploy`. */
+#include "conf/host.h"
 #include "conf/value.h"
 
 #include "base/name.h"
@@ -8,7 +9,7 @@
 #include <string.h>
 
 #define STEPS_MAX 1000
-#define CONTENTS "privkey|cert|chain|fullchain|pkcs12"
+#define CONTENTS "privkey|cert|chain|fullchain|pkcs12|pkcs12-legacy|privkey-der|cert-der"
 
 /* %n, %d and %% are what a step may say. */
 static int check_percents(struct reader *r, const struct opt *o, const struct node *v,
@@ -64,8 +65,6 @@ static int read_one_content(struct reader *r, const struct opt *o, const struct 
         return -1;
     if (at < 0)
         return READ_ERROR(r, v, "%s: %s: write %s", o->name, text, choice_hint(r, CONTENTS, text));
-    if (at + 1 == CONF_PKCS12)
-        return READ_ERROR(r, v, "%s: pkcs12: " NOT_YET, o->name);
     if (s->n_content == ARRAY_LEN(s->content))
         return READ_ERROR(r, v, "%s: more than %zu parts", o->name, ARRAY_LEN(s->content));
     s->content[s->n_content++] = (enum conf_content)(at + 1);
@@ -108,10 +107,10 @@ static int read_one_connect(struct reader *r, const struct opt *o, const struct 
 
     if (!text)
         return -1;
-    if (!host_port_ok(text, true))
+    *ret = host_port_normal(r->arena, text, true);
+    if (!*ret)
         return READ_ERROR(r, v, "%s: %s: write HOST:PORT, as \"localhost:443\" or \"[::1]:443\"",
                           o->name, text);
-    *ret = arena_strdup(r->arena, text);
     return 0;
 }
 
@@ -133,18 +132,31 @@ static int read_connect(struct reader *r, const struct opt *o, const struct node
 
 static int read_sni(struct reader *r, const struct opt *o, const struct node *v, void *dst)
 {
-    const char *text = value_text(r, o->name, v);
-    char name[NAME_MAX_TEXT];
-    enum name_problem problem = text ? name_host(text, name) : NAME_OK;
+    const char *text = value_text(r, o->name, v), *why;
+    struct host h;
 
     if (!text)
         return -1;
-    if (problem == NAME_OK && name_is_wildcard(name))
-        problem = NAME_WILDCARD;
-    if (problem != NAME_OK)
+    if (host_read(r->arena, text, &h, &why))
+        return READ_ERROR(r, v, "%s: %s is no host name: %s", o->name, text, why);
+    if (name_is_wildcard(h.ascii))
         return READ_ERROR(r, v, "%s: %s is no host name: %s", o->name, text,
-                          name_problem_text(problem));
-    *(char **)dst = arena_strdup(r->arena, name);
+                          name_problem_text(NAME_WILDCARD));
+    *(char **)dst = h.ascii;
+    return 0;
+}
+
+#define STARTTLS "smtp|imap|pop3|ldap|postgres"
+
+static int read_starttls(struct reader *r, const struct opt *o, const struct node *v, void *dst)
+{
+    const char *text = value_text(r, o->name, v);
+
+    if (!text)
+        return -1;
+    if (choice_find(STARTTLS, text) < 0)
+        return READ_ERROR(r, v, "%s: %s: write %s", o->name, text, choice_hint(r, STARTTLS, text));
+    *(char **)dst = arena_strdup(r->arena, text);
     return 0;
 }
 
@@ -170,6 +182,8 @@ static const struct opt_type type_connect = {
     "{\"anyOf\":[" STRING ",{\"type\":\"array\",\"minItems\":1,\"items\":" STRING "}]}",
     read_connect};
 static const struct opt_type type_sni = {STRING, read_sni};
+static const struct opt_type type_starttls = {
+    "{\"enum\":[\"smtp\",\"imap\",\"pop3\",\"ldap\",\"postgres\"]}", read_starttls};
 static const struct opt_type type_verify = {"{\"$ref\":\"#/$defs/verify\"}", read_verify};
 
 #define AT(field) .offset = offsetof(struct conf_step, field)
@@ -199,7 +213,7 @@ static const struct opt file_opts[] = {
     {"owner", &type_step_user, AT(owner), .help = "its owner; the daemon's user"},
     {"group", &type_step_group, AT(group), .help = "its group; the daemon's"},
     {"mode", &type_mode, AT(mode), .help = "its mode; \"0600\" with a key in it, else \"0644\""},
-    {"password", &type_never, .refuse = NOT_YET, .help = "of a PKCS #12 file"},
+    {"password", &type_secret, AT(password), .help = "of a PKCS #12 file"},
 };
 static const struct opt verify_opts[] = {
     {"verify", &type_verify, .offset = 0, .required = true,
@@ -209,7 +223,8 @@ static const struct opt verify_to_opts[] = {
     {"connect", &type_connect, AT(connect), .required = true,
      .help = "HOST:PORT or a list; every address is tried"},
     {"sni", &type_sni, AT(sni), .help = "name asked for; the first name that is no wildcard"},
-    {"starttls", &type_never, .refuse = NOT_YET, .help = "protocol that TLS is started in"},
+    {"starttls", &type_starttls, AT(starttls),
+     .help = "protocol that TLS is started in: smtp, imap, pop3, ldap or postgres"},
 };
 
 #define TABLE(id, next)                                                                            \
@@ -260,16 +275,49 @@ static int no_kind(struct reader *r, const struct node *v)
                       node_kind_name(v));
 }
 
-static void fill_file(struct conf_step *s)
+bool content_has_key(enum conf_content content)
 {
-    bool key = false;
+    return content == CONF_PRIVKEY || content == CONF_PKCS12 || content == CONF_PKCS12_LEGACY ||
+           content == CONF_PRIVKEY_DER;
+}
+
+static bool is_pkcs12(enum conf_content content)
+{
+    return content == CONF_PKCS12 || content == CONF_PKCS12_LEGACY;
+}
+
+/* Of what has no beginning and end in the text of a file. */
+static bool stands_alone(enum conf_content content)
+{
+    return is_pkcs12(content) || content == CONF_PRIVKEY_DER || content == CONF_CERT_DER;
+}
+
+static int finish_file(struct reader *r, const struct node *v, struct conf_step *s)
+{
+    const struct node *content = node_get(v, "content"), *password = node_get(v, "password");
+    bool key = false, pkcs12 = false;
 
     if (!s->n_content)
         s->content[s->n_content++] = CONF_FULLCHAIN;
-    for (size_t i = 0; i < s->n_content; i++)
-        key |= s->content[i] == CONF_PRIVKEY || s->content[i] == CONF_PKCS12;
+    for (size_t i = 0; i < s->n_content; i++) {
+        key |= content_has_key(s->content[i]);
+        pkcs12 |= is_pkcs12(s->content[i]);
+        if (stands_alone(s->content[i]) && s->n_content > 1)
+            return READ_ERROR(r, content->items[i],
+                              "content: %s stands alone: write a file step of its own for it",
+                              content->items[i]->text);
+    }
     if (!s->mode)
         s->mode = key ? 0600 : 0644;
+    if (pkcs12 && s->password.kind == CONF_SECRET_NONE)
+        return READ_ERROR(r, content,
+                          "password: missing: a PKCS #12 file has one: write password: {file: "
+                          "PATH}");
+    if (!pkcs12 && s->password.kind != CONF_SECRET_NONE)
+        return READ_ERROR(r, password,
+                          "password: only a PKCS #12 file has one: write content: [pkcs12], or "
+                          "leave it out");
+    return 0;
 }
 
 static int read_step(struct reader *r, const struct node *v, struct conf_step *ret)
@@ -288,14 +336,13 @@ static int read_step(struct reader *r, const struct node *v, struct conf_step *r
         .group = empty,
         .sni = empty,
         .starttls = empty,
+        .password.source = empty,
         .where = node_where(v),
     };
     table_defaults(r, kinds[kind], ret);
     if (table_read(r, kinds[kind], v, ret, NULL))
         return -1;
-    if (kind == CONF_STEP_FILE)
-        fill_file(ret);
-    return 0;
+    return kind == CONF_STEP_FILE ? finish_file(r, v, ret) : 0;
 }
 
 int steps_read(struct reader *r, const struct node **items, size_t n, struct conf_deployment *ret)

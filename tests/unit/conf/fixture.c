@@ -104,7 +104,8 @@ int fixture_setup(void **state)
         fixture_write(f, name, "", 0644);
     }
     fixture_write(f, "resolv.conf", "# local\nsearch x\nnameserver 192.0.2.1\n", 0644);
-    f->plugins = (struct conf_plugins){describe, f, f->plugindir, f->resolv};
+    f->plugins = (struct conf_plugins){
+        .describe = describe, .ctx = f, .dir = f->plugindir, .resolv_conf = f->resolv};
     *state = f;
     return 0;
 }
