@@ -62,6 +62,8 @@ X509 *cert_make(const struct cert_spec *s)
     add_extension(x, &ctx, NID_basic_constraints, s->ca ? "critical,CA:TRUE" : "critical,CA:FALSE");
     if (s->san)
         add_extension(x, &ctx, NID_subject_alt_name, s->san);
+    if (s->must_staple)
+        add_extension(x, &ctx, NID_tlsfeature, "status_request");
     EVP_PKEY *signer = (EVP_PKEY *)(s->signer ? s->signer : s->key);
     check(X509_sign(x, signer, EVP_PKEY_is_a(signer, "ED25519") ? NULL : EVP_sha256()) > 0);
     return x;

@@ -14,7 +14,7 @@ struct cert_spec {
     const EVP_PKEY *key, *signer; /* signer NULL: key */
     const X509 *signer_cert;      /* gives the authority key identifier; NULL: none */
     const char *san;              /* as in openssl.cnf; NULL: none */
-    bool ca;
+    bool ca, must_staple;
     const char *serial;                 /* hexadecimal; NULL: "01" */
     const char *not_before, *not_after; /* "20260101000000Z"; NULL: 2026 */
 };

@@ -140,10 +140,29 @@ static void the_buffer_bounds_decoding(void **state)
     assert_true(buf_failed(&b));
 }
 
+/* RFC 4648 section 10, in lower case and without padding. */
+static void base32_of_rfc_4648(void **state)
+{
+    (void)state;
+    static const char *const v[] = {"", "my", "mzxq", "mzxw6", "mzxw6yq", "mzxw6ytb", "mzxw6ytboi"};
+    for (size_t n = 0; n < ARRAY_LEN(v); n++) {
+        CLEANUP_BUF struct buf b;
+        buf_init(&b, 20);
+        assert_int_equal(base32_put(&b, "foobar", n), 0);
+        assert_string_equal(buf_str(&b), v[n]);
+    }
+    CLEANUP_BUF struct buf b;
+    buf_init(&b, 9);
+    assert_int_equal(base32_put(&b, "\xff\x00\xff\x00\xff", 5), 0);
+    assert_string_equal(buf_str(&b), "74ap6ah7");
+    assert_int_equal(base32_put(&b, "x", 1), -1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(vectors_of_rfc_4648),
+        cmocka_unit_test(base32_of_rfc_4648),
         cmocka_unit_test(strict_url_refuses),
         cmocka_unit_test(standard_refuses),
         cmocka_unit_test(lenient_takes_what_people_paste),

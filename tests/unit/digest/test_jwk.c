@@ -112,6 +112,19 @@ static void coordinates_keep_their_zeroes(void **state)
     }
 }
 
+/* Appendix A.1 to A.3. */
+static void vector_of_rfc_8037(void **state)
+{
+    (void)state;
+    static const char x[] = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
+    CLEANUP_BUF struct buf raw;
+    buf_init(&raw, 32);
+    assert_int_equal(base64url_decode(&raw, x, strlen(x)), 0);
+    CLEANUP_FREE char *jwk = xasprintf(">{\"crv\":\"Ed25519\",\"kty\":\"OKP\",\"x\":\"%s\"}", x);
+    assert_jwk(EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, (const uint8_t *)raw.data, 32),
+               jwk, "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
+}
+
 static void other_keys_are_refused(void **state)
 {
     (void)state;
@@ -132,6 +145,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(vector_of_rfc_7638),
+        cmocka_unit_test(vector_of_rfc_8037),
         cmocka_unit_test(coordinates_keep_their_zeroes),
         cmocka_unit_test(other_keys_are_refused),
     };

@@ -122,6 +122,14 @@ static void fields_agree_with_openssl(void **state)
     assert_int_equal(c->ips_n, 2);
     assert_string_equal(c->ips[0], "192.0.2.1");
     assert_string_equal(c->ips[1], "2001:db8::1");
+    assert_false(c->must_staple);
+    assert_string_equal(c->aki, chain->certs[1]->ski);
+    assert_string_equal(chain->certs[1]->aki, chain->certs[2]->ski);
+    assert_string_equal(chain->certs[2]->aki, "");
+    const ASN1_OCTET_STRING *id = X509_get0_subject_key_id(p->leaf);
+    char ski[64];
+    hex_encode(ASN1_STRING_get0_data(id), (size_t)ASN1_STRING_length(id), ski);
+    assert_string_equal(c->ski, ski);
     uint8_t digest[SHA256_LEN];
     unsigned n;
     char hex[SHA256_HEX];
@@ -541,8 +549,121 @@ static void names_are_compared_as_sets(void **state)
     X509_free(x);
     c = read_certs(p->leaf, NULL, NULL, NULL); /* has IP addresses */
     const char *const dns_only[] = {"example.org", "*.example.org"};
+    const char *const all[] = {"2001:db8::1", "example.org", "*.example.org", "192.0.2.1"};
+    const char *const wrong[] = {"2001:db8::2", "example.org", "*.example.org", "192.0.2.1"};
     assert_false(cert_has_names(c->certs[0], dns_only, 2));
+    assert_true(cert_has_names(c->certs[0], all, 4));
+    assert_false(cert_has_names(c->certs[0], all, 3));
+    assert_false(cert_has_names(c->certs[0], wrong, 4));
     cert_chain_free(c);
+    x = cert_make(&(struct cert_spec){.issuer = "x", .key = p->leaf_key, .san = "DNS:192.0.2.1"});
+    c = read_certs(x, NULL, NULL, NULL);
+    const char *const address[] = {"192.0.2.1"};
+    assert_false(cert_has_names(c->certs[0], address, 1)); /* it is a DNS name there */
+    cert_chain_free(c);
+    X509_free(x);
+}
+
+static void stapling_is_noticed(void **state)
+{
+    struct pki *p = *state;
+    X509 *x =
+        cert_make(&(struct cert_spec){.issuer = "x", .key = p->leaf_key, .must_staple = true});
+    struct cert_chain *c = read_certs(x, NULL, NULL, NULL);
+    assert_true(c->certs[0]->must_staple);
+    cert_chain_free(c);
+    X509_free(x);
+}
+
+/* "aabb" as "AA:BB". */
+static char *with_colons(const char *hex)
+{
+    CLEANUP_BUF struct buf b;
+    buf_init(&b, 200);
+    for (size_t i = 0; hex[i]; i++) {
+        if (i && i % 2 == 0)
+            buf_putc(&b, ':');
+        buf_putc(&b, hex[i] >= 'a' ? (char)(hex[i] - 32) : hex[i]);
+    }
+    return buf_steal(&b);
+}
+
+static void preferred_chains_without_the_root(void **state)
+{
+    struct pki *p = *state;
+    struct cert_chain *c = read_certs(p->leaf, p->intermediate, NULL, NULL);
+    struct cert_chain *root = read_certs(p->root, NULL, NULL, NULL);
+    CLEANUP_FREE char *ski = with_colons(root->certs[0]->ski);
+    assert_int_equal(cert_chain_match(c, "Root X"), CHAIN_MATCH_TOP);
+    assert_int_equal(cert_chain_match(c, "root x"), CHAIN_MATCH_TOP);
+    assert_int_equal(cert_chain_match(c, root->certs[0]->ski), CHAIN_MATCH_TOP);
+    assert_int_equal(cert_chain_match(c, ski), CHAIN_MATCH_TOP);
+    assert_int_equal(cert_chain_match(c, "Int Y"), CHAIN_MATCH_WITHIN);
+    assert_int_equal(cert_chain_match(c, c->certs[1]->ski), CHAIN_MATCH_WITHIN);
+    assert_int_equal(cert_chain_match(c, c->certs[1]->fingerprint), CHAIN_MATCH_WITHIN);
+    /* the root's fingerprint cannot be known, and the leaf is no issuer */
+    const char *const none[] = {root->certs[0]->fingerprint,
+                                c->certs[0]->fingerprint,
+                                c->certs[0]->ski,
+                                "Root",
+                                "Example.org",
+                                "",
+                                ":",
+                                "ab",
+                                "not hexadecimal"};
+    for (size_t i = 0; i < ARRAY_LEN(none); i++)
+        assert_int_equal(cert_chain_match(c, none[i]), CHAIN_MATCH_NONE);
+    CLEANUP_FREE char *top = cert_chain_top(c);
+    CLEANUP_FREE char *expect = xasprintf("Root X (key identifier %s)", root->certs[0]->ski);
+    assert_string_equal(top, expect);
+    cert_chain_free(root);
+    cert_chain_free(c);
+}
+
+static void preferred_chains_with_the_root_or_crossed(void **state)
+{
+    struct pki *p = *state;
+    struct cert_chain *c = read_certs(p->leaf, p->intermediate, p->root, NULL);
+    CLEANUP_FREE char *fingerprint = with_colons(c->certs[2]->fingerprint);
+    assert_int_equal(cert_chain_match(c, "Root X"), CHAIN_MATCH_TOP);
+    assert_int_equal(cert_chain_match(c, c->certs[2]->ski), CHAIN_MATCH_TOP);
+    assert_int_equal(cert_chain_match(c, fingerprint), CHAIN_MATCH_TOP);
+    CLEANUP_FREE char *top = cert_chain_top(c);
+    assert_true(str_starts(top, "Root X (key identifier "));
+    cert_chain_free(c);
+    /* A longer chain, whose top is another root: the shorter one is to be taken for "Root X". */
+    X509 *old = cert_make(&(struct cert_spec){
+        .subject = "Old Z", .issuer = "Old Z", .key = p->other_key, .ca = true});
+    X509 *cross = cert_make(&(struct cert_spec){.subject = "Root X",
+                                                .issuer = "Old Z",
+                                                .key = p->root_key,
+                                                .signer = p->other_key,
+                                                .signer_cert = old,
+                                                .ca = true});
+    c = read_certs(p->leaf, p->intermediate, cross, NULL);
+    assert_int_equal(cert_chain_match(c, "Root X"), CHAIN_MATCH_WITHIN);
+    assert_int_equal(cert_chain_match(c, c->certs[2]->ski), CHAIN_MATCH_WITHIN);
+    assert_int_equal(cert_chain_match(c, "Old Z"), CHAIN_MATCH_TOP);
+    cert_chain_free(c);
+    X509_free(cross);
+    X509_free(old);
+}
+
+static void der_of_a_text(void **state)
+{
+    struct pki *p = *state;
+    uint8_t *der = NULL;
+    struct err e = ERR_INIT;
+    CLEANUP_BUF struct buf out;
+    buf_init(&out, 65536);
+    CLEANUP_FREE char *both = xasprintf("%s%s", buf_str(&p->leaf_pem), buf_str(&p->int_pem));
+    assert_int_equal(cert_pem_to_der(both, strlen(both), &out, &e), 0);
+    int n = i2d_X509(p->leaf, &der);
+    assert_int_equal(out.len, n);
+    assert_memory_equal(out.data, der, out.len);
+    OPENSSL_free(der);
+    assert_int_equal(cert_pem_to_der("x", 1, &out, &e), -1);
+    assert_int_equal(e.cls, ERR_PEER);
 }
 
 int main(void)
@@ -550,6 +671,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fields_agree_with_openssl),
         cmocka_unit_test(cert_id_of_rfc_9773),
+        cmocka_unit_test(stapling_is_noticed),
+        cmocka_unit_test(preferred_chains_without_the_root),
+        cmocka_unit_test(preferred_chains_with_the_root_or_crossed),
+        cmocka_unit_test(der_of_a_text),
         cmocka_unit_test(cert_id_has_the_serials_sign_octet),
         cmocka_unit_test(kinds_of_keys),
         cmocka_unit_test(any_issuers_key_verifies),
