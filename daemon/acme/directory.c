@@ -88,6 +88,8 @@ static void fetched(void *arg, const struct http_reply *reply, const struct err 
         failed(s, &e);
         return;
     }
+    int64_t date = http_reply_date(reply);
+    d->ahead_ms = date ? date - loop_wall_ms(s->env->loop) : 0;
     directory_doc_done(&d->doc);
     d->doc = doc;
     d->have = true;

@@ -19,6 +19,7 @@ struct directory {
     struct directory_doc doc;
     bool have;
     int64_t stale_at; /* mono */
+    int64_t ahead_ms; /* the CA's clock by ours when it was fetched; 0: it does not say */
     struct list waiters;
     struct http_call *call;
     struct timer timer;

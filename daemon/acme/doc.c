@@ -13,6 +13,7 @@
 #include <string.h>
 
 #define PROFILES_MAX 64
+#define CAA_IDENTITIES_MAX 32
 #define NAMES_MAX 1024
 #define ISSUERS_READ (PERSIST_ISSUERS_MAX + 1) /* one too many is enough to know */
 #define TOKEN_MIN 16 /* RFC 8555 8.1 asks for 128 bits, 22 characters; some CAs give fewer */
@@ -140,6 +141,8 @@ static void read_meta(struct directory_doc *d, const struct json *meta)
     d->eab_required = json_bool(meta, "externalAccountRequired", false);
     d->account_hash_prefix = xstrdup(prefix && printable(prefix, ACME_URL_MAX) ? prefix : "");
     read_strings(&d->issuers, &d->n_issuers, json_get(meta, "issuerDomainNames"), ISSUERS_READ);
+    read_strings(&d->caa_identities, &d->n_caa_identities, json_get(meta, "caaIdentities"),
+                 CAA_IDENTITIES_MAX);
     read_profiles(d, json_get(meta, "profiles"));
 }
 
@@ -197,6 +200,7 @@ void directory_doc_done(struct directory_doc *d)
     free(d->terms);
     free(d->account_hash_prefix);
     strings_free(d->issuers, d->n_issuers);
+    strings_free(d->caa_identities, d->n_caa_identities);
     strings_free(d->profiles, d->n_profiles);
     memset(d, 0, sizeof(*d));
 }

@@ -36,6 +36,8 @@ struct directory_doc {
     char *account_hash_prefix;
     char **issuers;
     size_t n_issuers;
+    char **caa_identities; /* that name the CA in CAA records; none: it does not say */
+    size_t n_caa_identities;
 };
 int directory_doc_read(struct directory_doc *d, const char *text, size_t n, struct err *e);
 void directory_doc_done(struct directory_doc *d);

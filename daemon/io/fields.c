@@ -57,6 +57,14 @@ static bool to_date(const char *s, int64_t *ret_ms)
     return true;
 }
 
+int64_t http_reply_date(const struct http_reply *r)
+{
+    const char *value = http_reply_header(r, "Date");
+    int64_t at;
+
+    return value && to_date(value, &at) ? at : 0;
+}
+
 int64_t http_retry_after(const struct http_reply *r, int64_t now_wall_ms, int64_t min_ms,
                          int64_t max_ms)
 {

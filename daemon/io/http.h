@@ -25,6 +25,7 @@ struct http_site_spec {
     const char *ca_pem; /* roots; NULL: the system's */
     bool http2; /* one multiplexed connection (CAs); else HTTP/1.1, buffers wiped (providers) */
     bool allow_http;    /* plain http URLs */
+    bool no_verify;     /* whoever answers: only to look at what is public */
     bool check_address; /* egress rule: refuse loopback, link-local and private addresses ... */
     const char *const *literal_hosts; /* ... except for these hosts; NULL-terminated */
     unsigned max_connections;         /* 0: 4 */
@@ -65,6 +66,7 @@ struct http_call *http_start(struct http_site *s, const struct http_request *r, 
 void http_cancel(struct http_call *c); /* NULL is fine; done() is not called any more */
 
 const char *http_reply_header(const struct http_reply *r, const char *name); /* first; NULL */
+int64_t http_reply_date(const struct http_reply *r); /* Date, wall ms; 0: absent or unreadable */
 /* Seconds or HTTP-date (RFC 9110 10.2.3) to wall ms, clamped to [now + min_ms, now + max_ms]; 0:
  * absent or unreadable. */
 int64_t http_retry_after(const struct http_reply *r, int64_t now_wall_ms, int64_t min_ms,
