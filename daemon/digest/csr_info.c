@@ -14,8 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CN_MAX 64 /* characters, RFC 5280 appendix A.1 */
-
 /* What people give in its place. */
 static const struct other {
     const char *mark, *what;
@@ -125,10 +123,10 @@ static int take_name(struct csr_info *c, const GENERAL_NAME *g, struct err *e)
 /* The subject's common name if it is a DNS name of two labels or more: a lone word is a title. */
 static bool get_cn(X509_REQ *req, char out[NAME_MAX_TEXT])
 {
-    char text[CN_MAX + 1];
+    char text[NAME_MAX_TEXT + 1]; /* what is cut fills it */
     X509_NAME *subject = X509_REQ_get_subject_name(req);
     int n = X509_NAME_get_text_by_NID(subject, NID_commonName, text, sizeof(text));
-    return n > 0 && n < (int)sizeof(text) && strlen(text) == (size_t)n &&
+    return n > 0 && n < NAME_MAX_TEXT && strlen(text) == (size_t)n &&
            name_host(text, out) == NAME_OK && name_labels(out) > 1;
 }
 

@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "command.h"
 #include "digest/pem.h"
 #include "keys/csr.h"
 
@@ -16,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static void assert_csr(struct pkey *k, const char *const *names, size_t n)
 {
@@ -161,6 +163,84 @@ static void bad_requests_are_refused(void **state)
     }
 }
 
+static void assert_info(struct pkey *k, const struct csr_want *w)
+{
+    CLEANUP_BUF struct buf der;
+    struct err e = ERR_INIT;
+    buf_init(&der, 65536);
+    assert_int_equal(csr_put_want(k, w, &der, &e), 0);
+    struct csr_info *c = csr_info_read(der.data, der.len, &e);
+    assert_non_null(c);
+    assert_int_equal(c->n, w->n);
+    for (size_t i = 0; i < w->n; i++)
+        assert_string_equal(c->names[i], w->names[i]);
+    assert_int_equal(c->must_staple, w->must_staple);
+    assert_false(c->wants_ca || c->cn_alone || c->key_refused);
+    assert_string_equal(c->key_type, key_type_name(pkey_type(k)));
+    assert_memory_equal(c->spki, pkey_spki(k), SHA256_LEN);
+    csr_info_free(c);
+    const uint8_t *p = (const uint8_t *)der.data; /* as OpenSSL writes it, octet for octet */
+    X509_REQ *req = d2i_X509_REQ(NULL, &p, (long)der.len);
+    uint8_t *again = NULL;
+    assert_int_equal(i2d_X509_REQ(req, &again), der.len);
+    assert_memory_equal(again, der.data, der.len);
+    OPENSSL_free(again);
+    X509_REQ_free(req);
+}
+
+static void addresses_and_stapling(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"192.0.2.1", "example.org", "2001:db8::1"};
+    static const enum key_type types[] = {KEY_ECDSA_P256, KEY_ECDSA_P384, KEY_RSA_2048};
+    for (size_t i = 0; i < ARRAY_LEN(types); i++) {
+        CLEANUP_PKEY struct pkey *k = pkey_generate(types[i], NULL);
+        assert_info(k, &(struct csr_want){.names = names, .n = 3});
+        assert_info(k, &(struct csr_want){.names = names, .n = 3, .must_staple = true});
+        assert_info(k, &(struct csr_want){.names = names, .n = 1, .must_staple = true});
+    }
+}
+
+static void openssl_reads_them(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"example.org", "192.0.2.1", "2001:db8::1"};
+    static const char *const shown[] = {
+        "DNS:example.org, IP Address:192.0.2.1, IP Address:2001:DB8:0:0:0:0:0:1", "TLS Feature",
+        "status_request", "verify OK"};
+    CLEANUP_PKEY struct pkey *k = pkey_generate(KEY_ECDSA_P256, NULL);
+    CLEANUP_BUF struct buf der, out;
+    buf_init(&der, 65536);
+    buf_init(&out, 65536);
+    const struct csr_want w = {.names = names, .n = 3, .must_staple = true};
+    assert_int_equal(csr_put_want(k, &w, &der, NULL), 0);
+    CLEANUP_FREE char *path = command_file(der.data, der.len);
+    const char *const argv[] = {"openssl", "req",    "-in",     path,    "-inform",
+                                "DER",     "-noout", "-verify", "-text", NULL};
+    int status = command_run(argv, &out);
+    unlink(path);
+    if (status == 127)
+        skip();
+    assert_int_equal(status, 0);
+    for (size_t i = 0; i < ARRAY_LEN(shown); i++) {
+        if (!strstr(buf_str(&out), shown[i]))
+            fail_msg("no \"%s\" in: %s", shown[i], buf_str(&out));
+    }
+}
+
+static void keys_of_accounts_are_refused(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"example.org"};
+    CLEANUP_PKEY struct pkey *k = pkey_generate(KEY_ED25519, NULL);
+    CLEANUP_BUF struct buf der;
+    struct err e = ERR_INIT;
+    buf_init(&der, 65536);
+    assert_int_equal(csr_put(k, names, 1, &der, &e), -1);
+    assert_int_equal(e.cls, ERR_CONFIG);
+    assert_non_null(strstr(e.detail, "ed25519"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -168,6 +248,9 @@ int main(void)
         cmocka_unit_test(any_number_and_length_of_names),
         cmocka_unit_test(users_requests_are_read),
         cmocka_unit_test(bad_requests_are_refused),
+        cmocka_unit_test(addresses_and_stapling),
+        cmocka_unit_test(openssl_reads_them),
+        cmocka_unit_test(keys_of_accounts_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

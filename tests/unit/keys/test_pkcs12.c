@@ -7,11 +7,13 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
+#include "command.h"
 #include "digest/certs.h"
 #include "keys/pkcs12.h"
 
 #include <openssl/pkcs12.h>
 #include <string.h>
+#include <unistd.h>
 
 static struct cert_chain *make_chain(const struct pkey *leaf_key)
 {
@@ -98,11 +100,147 @@ static void a_key_that_does_not_match_is_refused(void **state)
     cert_chain_free(chain);
 }
 
+static void passwords_that_will_not_do(void **state)
+{
+    (void)state;
+    static char long_one[PKCS12_PASSWORD_MAX + 2];
+    memset(long_one, 'x', sizeof(long_one) - 1);
+    static const struct {
+        const char *text, *says;
+        bool allow_empty;
+    } v[] = {{NULL, "password:", false},
+             {"", "password:", false},
+             {long_one, "shorter", true},
+             {"line\n", "one line", true},
+             {"\xff", "UTF-8", true}};
+    CLEANUP_PKEY struct pkey *k = pkey_generate(KEY_ECDSA_P256, NULL);
+    struct cert_chain *chain = make_chain(k);
+    for (size_t i = 0; i < ARRAY_LEN(v); i++) {
+        struct err e = ERR_INIT;
+        CLEANUP_BUF struct buf out;
+        struct secret *s = v[i].text ? secret_new(v[i].text, strlen(v[i].text)) : NULL;
+        const struct pkcs12_want w = {.password = s, .allow_empty = v[i].allow_empty};
+        buf_init_secret(&out, PKCS12_MAX);
+        assert_int_equal(pkcs12_put(k, chain, &w, &out, &e), -1);
+        assert_int_equal(e.cls, ERR_CONFIG);
+        if (!strstr(e.detail, v[i].says))
+            fail_msg("\"%s\" says nothing of \"%s\"", e.detail, v[i].says);
+        assert_int_equal(out.len, 0);
+        secret_free(s);
+    }
+    cert_chain_free(chain);
+}
+
+/* What other programs make of a file of each form. */
+struct reader {
+    enum pkcs12_form form;
+    const char *password;
+    const char *shows[4]; /* by openssl pkcs12 -info */
+};
+static const struct reader readers[] = {
+    {PKCS12_MODERN,
+     "pass w\xc3\xb6rd",
+     {"MAC: sha256, Iteration 10000",
+      "PBES2, PBKDF2, AES-256-CBC, Iteration 10000, PRF hmacWithSHA256",
+      "friendlyName: www.example.org", "subject=CN = CA"}},
+    {PKCS12_LEGACY,
+     "password",
+     {"MAC: sha1, Iteration 2048", "pbeWithSHA1And3-KeyTripleDES-CBC, Iteration 2048",
+      "friendlyName: www.example.org", "subject=CN = CA"}},
+};
+
+static char *make_file(const struct reader *r, enum key_type type)
+{
+    CLEANUP_PKEY struct pkey *k = pkey_generate(type, NULL);
+    struct cert_chain *chain = make_chain(k);
+    struct secret *password = secret_new(r->password, strlen(r->password));
+    const struct pkcs12_want w = {.form = r->form, .password = password, .name = "www.example.org"};
+    CLEANUP_BUF struct buf out;
+    buf_init_secret(&out, PKCS12_MAX);
+    assert_int_equal(pkcs12_put(k, chain, &w, &out, NULL), 0);
+    secret_free(password);
+    cert_chain_free(chain);
+    return command_file(out.data, out.len);
+}
+
+/* Spaces around "=" differ between versions of openssl. */
+static bool shows(const char *text, const char *what)
+{
+    for (; *text; text++) {
+        const char *a = text, *b = what;
+        while (*b) {
+            while (*a == ' ')
+                a++;
+            while (*b == ' ')
+                b++;
+            if (*a != *b)
+                break;
+            a++;
+            b++;
+        }
+        if (!*b)
+            return true;
+    }
+    return false;
+}
+
+static void openssl_opens_each_form(void **state)
+{
+    (void)state;
+    static const enum key_type types[] = {KEY_ECDSA_P384, KEY_RSA_2048};
+    for (size_t i = 0; i < ARRAY_LEN(readers) * ARRAY_LEN(types); i++) {
+        const struct reader *r = &readers[i % ARRAY_LEN(readers)];
+        CLEANUP_BUF struct buf out;
+        buf_init(&out, 1u << 20);
+        CLEANUP_FREE char *path = make_file(r, types[i / ARRAY_LEN(readers)]);
+        CLEANUP_FREE char *pass = xasprintf("pass:%s", r->password);
+        const char *const argv[] = {"openssl", "pkcs12",  "-in", path, "-info",
+                                    "-nodes",  "-passin", pass,  NULL};
+        int status = command_run(argv, &out);
+        unlink(path);
+        if (status == 127)
+            skip();
+        if (status != 0)
+            fail_msg("openssl: %s", buf_str(&out));
+        assert_non_null(strstr(buf_str(&out), "-----BEGIN PRIVATE KEY-----"));
+        for (size_t j = 0; j < ARRAY_LEN(r->shows); j++) {
+            if (!shows(buf_str(&out), r->shows[j]))
+                fail_msg("no \"%s\" in: %s", r->shows[j], buf_str(&out));
+        }
+    }
+}
+
+static void java_opens_each_form(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(readers); i++) {
+        struct reader r = readers[i];
+        CLEANUP_BUF struct buf out;
+        buf_init(&out, 1u << 20);
+        r.password = "changeit";
+        CLEANUP_FREE char *path = make_file(&r, KEY_ECDSA_P256);
+        const char *const argv[] = {"keytool",    "-list",    "-v",         "-keystore", path,
+                                    "-storepass", r.password, "-storetype", "PKCS12",    NULL};
+        int status = command_run(argv, &out);
+        unlink(path);
+        if (status == 127)
+            skip();
+        if (status != 0)
+            fail_msg("keytool: %s", buf_str(&out));
+        assert_non_null(strstr(buf_str(&out), "www.example.org"));
+        assert_non_null(strstr(buf_str(&out), "PrivateKeyEntry"));
+        assert_non_null(strstr(buf_str(&out), "Certificate chain length: 2"));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(files_open_with_their_password),
         cmocka_unit_test(a_key_that_does_not_match_is_refused),
+        cmocka_unit_test(passwords_that_will_not_do),
+        cmocka_unit_test(openssl_opens_each_form),
+        cmocka_unit_test(java_opens_each_form),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
