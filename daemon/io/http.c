@@ -141,6 +141,7 @@ static void call_late(void *arg)
 
     err_set(&c->err, ERR_TRANSIENT, "%s: gave up after %s of %s", c->transfer.host,
             str_from_duration(c->timeout_ms, span, sizeof span), doing);
+    str_copy(c->err.type, sizeof c->err.type, HTTP_UNREACHABLE);
     if (c->easy) {
         multi_remove(c->site->multi, c->easy);
         handle_put(c->site, c->easy);

@@ -57,8 +57,9 @@ struct http_header {
     const char *name, *value; /* value without surrounding space */
 };
 
-/* reply is NULL when err says why there is none (resolving, connecting, TLS, time-out, too large).
- */
+/* reply is NULL when err says why there is none (resolving, connecting, TLS, time-out, too large);
+ * err->type is HTTP_UNREACHABLE when nobody may be there. */
+#define HTTP_UNREACHABLE "unreachable"
 typedef void http_done_fn(void *arg, const struct http_reply *reply, const struct err *err);
 
 struct http_call *http_start(struct http_site *s, const struct http_request *r, http_done_fn *done,

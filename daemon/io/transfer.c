@@ -150,7 +150,9 @@ int transfer_init(struct transfer *t, const struct http_site_spec *site,
 {
     static const char *const with_body[] = {"POST", "PUT", "PATCH"};
 
-    *t = (struct transfer){.http2 = site->http2, .allow_http = site->allow_http};
+    *t = (struct transfer){.http2 = site->http2,
+                           .allow_http = site->allow_http,
+                           .no_verify = site->no_verify};
     buf_init_secret(&t->body, r->body_len);
     if (site->http2)
         buf_init(&t->reply, r->max_body);
@@ -330,6 +332,10 @@ static void setup_tls(const struct transfer *t, CURL *easy, const char *ca_pem)
                      (long)(t->http2 ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1));
     if (t->http2)
         curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L);
+    if (t->no_verify) {
+        curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L);
+        curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L);
+    }
     if (ca_pem) {
         struct curl_blob blob = {
             .data = (void *)ca_pem, .len = strlen(ca_pem), .flags = CURL_BLOB_NOCOPY};
@@ -440,7 +446,10 @@ int transfer_result(const struct transfer *t, CURLcode result, struct err *e)
             cls = results[i].cls;
         }
     }
-    return err_set(e, cls, "%s: %s%s%.200s", t->host, what, t->error[0] ? ": " : "", t->error);
+    err_set(e, cls, "%s: %s%s%.200s", t->host, what, t->error[0] ? ": " : "", t->error);
+    if (e && cls == ERR_TRANSIENT)
+        str_copy(e->type, sizeof e->type, HTTP_UNREACHABLE);
+    return -1;
 }
 
 void transfer_reply(const struct transfer *t, int status, struct http_header *room,

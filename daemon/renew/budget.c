@@ -134,7 +134,7 @@ unsigned budget_left(const struct budgets *b, const struct budget *of, int64_t n
     return room > 0 ? (unsigned)(room / interval(of)) : 0;
 }
 
-bool budget_take(struct budgets *b, const struct budget *of, int64_t now_ms,
+static bool move(struct budgets *b, const struct budget *of, int64_t now_ms, int64_t by_ms,
                  struct budget_write *ret)
 {
     if (!limited(of))
@@ -142,11 +142,23 @@ bool budget_take(struct budgets *b, const struct budget *of, int64_t now_ms,
     if (b->added >= SWEEP_EVERY)
         sweep(b, now_ms);
     CLEANUP_FREE char *key = key_of(of);
-    int64_t whole = whole_at(b, of, now_ms) + interval(of);
+    int64_t whole = whole_at(b, of, now_ms) + by_ms;
     put(b, key, whole);
     ret->key = xasprintf(PREFIX "%s", key);
     ret->value = xasprintf("{\"whole\":%lld}", (long long)whole);
     return true;
+}
+
+bool budget_take(struct budgets *b, const struct budget *of, int64_t now_ms,
+                 struct budget_write *ret)
+{
+    return move(b, of, now_ms, limited(of) ? interval(of) : 0, ret);
+}
+
+bool budget_give_back(struct budgets *b, const struct budget *of, int64_t now_ms,
+                      struct budget_write *ret)
+{
+    return move(b, of, now_ms, limited(of) ? -interval(of) : 0, ret);
 }
 
 const char *budget_text(const struct budget *of, char *buf, size_t size)

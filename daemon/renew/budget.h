@@ -49,7 +49,10 @@ struct budget_write {
 };
 bool budget_take(struct budgets *b, const struct budget *of, int64_t now_ms,
                  struct budget_write *ret);
-/* "300 orders in 3 h" */
+/* One that was taken for nothing; as budget_take(). */
+bool budget_give_back(struct budgets *b, const struct budget *of, int64_t now_ms,
+                      struct budget_write *ret);
+/* "300 new orders in 3 h" */
 const char *budget_text(const struct budget *of, char *buf, size_t size);
 
 #endif

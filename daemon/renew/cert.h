@@ -84,11 +84,13 @@ struct cert {
     struct store_call *recording;
     struct keeper_call *asking; /* what is installed, after a change of configuration */
     enum cert_once once;
-    bool forced;    /* renew_start() */
-    bool premature; /* the running order replaces one that was due at once */
-    bool announce;  /* "renewed" is logged once renewal information is there */
-    bool running;   /* a run that watchers know of has not finished */
-    bool seen;      /* by the reader of a new configuration */
+    int64_t began_ms; /* the attempt under way, or the last */
+    bool counted;     /* it has taken from the CA's limits what only a certificate costs */
+    bool forced;      /* renew_start() */
+    bool premature;   /* the running order replaces one that was due at once */
+    bool announce;    /* "renewed" is logged once renewal information is there */
+    bool running;     /* a run that watchers know of has not finished */
+    bool seen;        /* by the reader of a new configuration */
 };
 
 void cert_init(struct cert *c, struct renew *r, const struct conf_cert *conf);

@@ -30,9 +30,7 @@ struct due {
 
 const struct conf_ca *flow_ca(const struct cert *c)
 {
-    const struct conf_strs *cas = &c->conf->cas;
-    const struct conf_ca *ca = conf_find_ca(c->renew->conf, cas->v[c->st.ca % cas->n]);
-    return ca ? ca : &c->renew->conf->cas[0];
+    return limits_ca(c);
 }
 
 /* Not by a CA that the configuration names for it now. */
@@ -108,7 +106,10 @@ static int64_t renew_at(const struct cert *c, struct due *ret)
         return 0;
     if (c->order && ret->at_ms > renew_now(c->renew))
         *ret = (struct due){.at_ms = NOW, .why = "an order is under way"};
-    return later(ret->at_ms, retry_ms(c));
+    int64_t at = later(ret->at_ms, retry_ms(c));
+    char why[64];
+    return at > renew_now(c->renew) ? at
+                                    : later(at, limits_free_at(c, flow_ca(c), why, sizeof(why)));
 }
 
 static int64_t look_at(const struct cert *c)
@@ -150,11 +151,16 @@ static bool is_due(int64_t at_ms, int64_t now_ms)
 
 static void start_look(struct cert *c);
 
+/* Who has the least time left comes first. What never was is wanted now, but nobody misses it yet
+ * as they would miss what expires within a day. */
 static void queue(struct cert *c)
 {
     const struct conf_ca *ca = flow_ca(c);
-    int64_t priority = c->forced ? 0 : c->in.present ? c->in.not_after_ms : renew_now(c->renew);
-    scheduler_queue(c->renew->scheduler, &c->item, ca->name, ca->max_orders, priority,
+    CLEANUP_FREE char *lane = limits_lane(c, ca);
+    int64_t priority = c->forced       ? 0
+                       : c->in.present ? c->in.not_after_ms
+                                       : renew_now(c->renew) + POLICY_DAY;
+    scheduler_queue(c->renew->scheduler, &c->item, lane, ca->max_orders, priority,
                     c->st.failures > 0 && !c->forced);
     c->since_ms = renew_now(c->renew);
 }
@@ -241,6 +247,7 @@ void flow_start(void *renew, struct sched_item *it)
         .longest_wait_ms = r->once ? RENEW_ONCE_LONGEST_WAIT : 0,
     };
     outcome_run_began(c);
+    limits_began(c, ca);
     c->job = job_start(&r->jobs, &spec, &outcome_of_job, c);
     if (!c->order)
         outcome_intend_order(c, ca->name);
@@ -457,6 +464,12 @@ void flow_next(const struct cert *c, struct flow_next *ret)
         char text[700];
         ret->at_ms = first_of(ret->at_ms, deploy_next_ms(c->deploy));
         str_copy(ret->why, sizeof(ret->why), err_text(deploy_error(c->deploy), text, sizeof(text)));
+    } else if (scheduler_held_until(c->renew->scheduler, &c->item)) {
+        ret->at_ms = scheduler_held_until(c->renew->scheduler, &c->item);
+        limits_text(c, flow_ca(c), ret->why, sizeof(ret->why));
+    } else if (due.at_ms <= renew_now(c->renew) && !c->job &&
+               limits_free_at(c, flow_ca(c), ret->why, sizeof(ret->why))) {
+        ret->at_ms = renew;
     } else {
         ret->at_ms = ret->at_ms ? ret->at_ms : c->job ? 0 : due.at_ms;
         ret->ari = due.ari;

@@ -13,9 +13,11 @@
 
 /* ---- the store ---- */
 
+#define OPS (8 + LIMITS_WRITES)
+
 struct batch {
-    struct store_op ops[8];
-    char *texts[16]; /* keys and values to be freed */
+    struct store_op ops[OPS];
+    char *texts[2 * OPS]; /* keys and values to be freed */
     size_t n, n_texts;
 };
 
@@ -48,6 +50,21 @@ static void fill(struct batch *b, const struct cert *c, unsigned what)
         add(b, history_key(name, c->st.runs), history_text(c->history));
 }
 
+static void add_writes(struct batch *b, const struct budget_write *writes, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        add(b, writes[i].key, writes[i].value);
+}
+
+/* An order that is about to be made counts; as durable as that it is made. */
+static void fill_taken(struct batch *b, struct cert *c)
+{
+    struct budget_write writes[LIMITS_WRITES];
+    const struct conf_ca *ca = conf_find_ca(c->renew->conf, c->order->ca);
+    if (ca)
+        add_writes(b, writes, limits_take(c, ca, writes));
+}
+
 /* May come after the end of everything but the log. */
 static void on_background(void *arg, const struct err *err)
 {
@@ -57,18 +74,47 @@ static void on_background(void *arg, const struct err *err)
         log_error(&log, "the state store cannot be written: %s", err_text(err, text, sizeof(text)));
 }
 
+static void free_texts(struct batch *b)
+{
+    for (size_t i = 0; i < b->n_texts; i++)
+        free(b->texts[i]);
+}
+
 void outcome_record(struct cert *c, unsigned what, store_write_fn *done)
 {
     struct renew *r = c->renew;
     struct log *log = (struct log *)r->env.log; /* only read */
-    struct batch b = {.n = 0};
+    struct batch b;
+    b.n = b.n_texts = 0;
     fill(&b, c, what);
+    if (what & RECORD_TAKEN)
+        fill_taken(&b, c);
     if (done)
         c->recording = store_batch(r->env.store, b.ops, b.n, done, c);
     else if (b.n)
         store_batch(r->env.store, b.ops, b.n, on_background, log);
-    for (size_t i = 0; i < b.n_texts; i++)
-        free(b.texts[i]);
+    free_texts(&b);
+}
+
+/* How an attempt that has begun at a CA has ended there. */
+static void settle(struct cert *c, const char *ca_name, const struct job_result *res)
+{
+    static const struct err none = ERR_INIT;
+    const struct conf_ca *ca = conf_find_ca(c->renew->conf, ca_name);
+    struct budget_write writes[LIMITS_WRITES];
+    struct batch b;
+    if (!ca)
+        return;
+    if (res->at_ca || res->err->cls == ERR_NONE)
+        limits_note(c, ca, res->at_ca ? res->err : &none);
+    if (res->err->cls == ERR_NONE)
+        return;
+    b.n = b.n_texts = 0;
+    add_writes(&b, writes, limits_give_back(c, ca, res->err, writes));
+    if (b.n)
+        store_batch(c->renew->env.store, b.ops, b.n, on_background,
+                    (struct log *)c->renew->env.log);
+    free_texts(&b);
 }
 
 void outcome_forget(struct cert *c)
@@ -171,13 +217,16 @@ static void on_intended(void *arg, const struct err *err)
 void outcome_intend_order(struct cert *c, const char *ca)
 {
     set_order(c, "", ca);
-    outcome_record(c, RECORD_ORDER, on_intended);
+    outcome_record(c, RECORD_ORDER | RECORD_TAKEN, on_intended);
 }
 
 static void on_created(void *arg, const char *url)
 {
     struct cert *c = arg;
+    const struct conf_ca *ca = conf_find_ca(c->renew->conf, job_ca(c->job));
     set_order(c, url, job_ca(c->job));
+    if (ca)
+        limits_note(c, ca, NULL);
     history_order(c->history, url);
     outcome_record(c, RECORD_ORDER, on_order_stored);
 }
@@ -203,7 +252,7 @@ static void issued(struct cert *c)
     cert_set_error(c, NULL);
     c->st.issued_ms = renew_now(c->renew);
     c->st.churn = c->premature ? c->st.churn + 1 : 0;
-    c->premature = c->forced = false;
+    c->premature = c->forced = c->counted = false;
     c->announce = true;
 }
 
@@ -352,6 +401,7 @@ static void on_ended(void *arg, const struct job_result *res)
     struct err err = *res->err;
     result.err = &err;
     outcome_forget(c); /* of this job, which ends before it was told */
+    settle(c, job_ca(c->job), &result);
     if (res->drop_order) {
         cert_order_free(c->order);
         c->order = NULL;

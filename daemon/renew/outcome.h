@@ -14,7 +14,8 @@ enum { /* what outcome_record() stores, in one batch */
        RECORD_NO_ORDER = 2, /* the order's key is removed */
        RECORD_DEPLOY = 4,   /* or removed, when all is deployed */
        RECORD_HISTORY = 8,
-       RECORD_ORDER = 16
+       RECORD_ORDER = 16,
+       RECORD_TAKEN = 32 /* with RECORD_ORDER: it counts for the CA's limits */
 };
 /* done NULL: in the background; failures are logged. Else it is called once, unless
  * outcome_forget(). */

@@ -30,6 +30,7 @@ struct renew *renew_new(const struct renew_env *env)
     list_init(&r->polls);
     list_init(&r->watches);
     list_init(&r->explains);
+    limits_init(&r->limits);
     r->scheduler = scheduler_new(env->loop, RENEW_JOBS_AT_ONCE, &handler, r);
     const struct deployer_env deployer = {env->loop, env->rng,  env->keeper,
                                           env->http, more_soon, r};
@@ -69,6 +70,7 @@ void renew_free(struct renew *r)
     free(r->certs);
     deployer_free(r->deployer);
     scheduler_free(r->scheduler);
+    limits_done(&r->limits);
     job_env_done(&r->jobs);
     renew_explain_drop(r);
     renew_watches_drop(r);
@@ -202,6 +204,21 @@ static void read_item(struct renew *r, const struct store_item *item)
     }
 }
 
+/* Those that are of no use any more go. */
+static void on_budgets(void *arg, const struct store_item *items, size_t n, const struct err *err)
+{
+    struct renew *r = arg;
+    r->load = NULL;
+    if (err_is(err)) {
+        start_failed(r, err);
+        return;
+    }
+    for (size_t i = 0; i < n; i++)
+        if (!budgets_read(r->limits.budgets, &items[i], renew_now(r)))
+            store_delete(r->env.store, items[i].key, NULL, NULL);
+    started(r);
+}
+
 static void on_loaded(void *arg, const struct store_item *items, size_t n, const struct err *err)
 {
     struct renew *r = arg;
@@ -212,7 +229,7 @@ static void on_loaded(void *arg, const struct store_item *items, size_t n, const
     }
     for (size_t i = 0; i < n; i++)
         read_item(r, &items[i]);
-    started(r);
+    r->load = store_list(r->env.store, "budget/", on_budgets, r);
 }
 
 static void on_listed(void *arg, const struct keeper_installed *i, const struct err *err)

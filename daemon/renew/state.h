@@ -8,6 +8,7 @@
 #include "renew/cert.h"
 #include "renew/deploy.h"
 #include "renew/job.h"
+#include "renew/limits.h"
 #include "renew/renew.h"
 #include "renew/scheduler.h"
 
@@ -26,6 +27,7 @@ struct renew {
     struct map *by_name;
     struct map *texts;
     struct scheduler *scheduler;
+    struct limits limits;
     struct deployer *deployer;
     struct job_env jobs;
     struct list polls; /* cert.poll_node: waiting to be asked about */
