@@ -8,8 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define AFTER_HELLO_MAX (16u << 10) /* of what comes, in all */
-#define FLIGHT_MAX (16u << 10)      /* of what is sent at once */
+#define AFTER_HELLO_MAX (16u << 10)       /* of what comes, in all */
+#define FLIGHT_MAX (16u << 10)            /* of what is sent at once */
+#define GROUPS "X25519:P-256:P-384:P-521" /* all that is in use, and nothing that costs us much */
 
 struct tls_server {
     SSL_CTX *ctx;
@@ -89,7 +90,8 @@ struct tls_server *tls_server_new(struct table *names, struct err *e)
     struct tls_server *s = xnew(struct tls_server);
     s->names = names;
     s->ctx = SSL_CTX_new(TLS_server_method());
-    if (!s->ctx || SSL_CTX_set_min_proto_version(s->ctx, TLS1_2_VERSION) != 1) {
+    if (!s->ctx || SSL_CTX_set_min_proto_version(s->ctx, TLS1_2_VERSION) != 1 ||
+        SSL_CTX_set1_groups_list(s->ctx, GROUPS) != 1) {
         tls_server_free(s);
         err_set(e, ERR_LOCAL, "OpenSSL makes no TLS server here");
         return NULL;

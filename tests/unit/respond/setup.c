@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -196,4 +197,28 @@ bool port_is_open(unsigned short port)
     bool open = connect(fd, (struct sockaddr *)&to, sizeof(to)) == 0;
     close(fd);
     return open;
+}
+
+long world_rss_kb(void)
+{
+    char line[256];
+    long kb = 0;
+    FILE *f = fopen("/proc/self/status", "re");
+    while (f && fgets(line, sizeof(line), f)) {
+        if (str_starts(line, "VmRSS:"))
+            kb = strtol(line + 6, NULL, 10);
+    }
+    if (f)
+        fclose(f);
+    return kb;
+}
+
+bool world_room_for(unsigned files)
+{
+    struct rlimit r;
+    getrlimit(RLIMIT_NOFILE, &r);
+    if (r.rlim_max != RLIM_INFINITY && r.rlim_max < files)
+        return false;
+    r.rlim_cur = r.rlim_cur < files ? files : r.rlim_cur;
+    return setrlimit(RLIMIT_NOFILE, &r) == 0;
 }

@@ -45,4 +45,9 @@ void world_wait(struct world *w, int64_t ms); /* the loop runs for so long */
 int client_connect(const struct world *w, const char *from); /* from: source address or NULL */
 bool port_is_open(unsigned short port);
 
+/* By how much a crowd may make this process grow. */
+#define WORLD_RSS_ROOM_KB 4096
+long world_rss_kb(void);
+bool world_room_for(unsigned files); /* of both sides; false: not allowed here */
+
 #endif

@@ -17,7 +17,6 @@
 
 #define PATH "/.well-known/acme-challenge/"
 #define MANY 10000u
-#define RSS_ROOM_KB 4096
 
 static struct world w;
 
@@ -251,20 +250,6 @@ static void test_a_lacking_family_is_left_out(void **state)
 
 /* ---- strangers ---- */
 
-static long rss_kb(void)
-{
-    char line[256];
-    long kb = 0;
-    FILE *f = fopen("/proc/self/status", "re");
-    while (f && fgets(line, sizeof(line), f)) {
-        if (str_starts(line, "VmRSS:"))
-            kb = strtol(line + 6, NULL, 10);
-    }
-    if (f)
-        fclose(f);
-    return kb;
-}
-
 struct crowd {
     int *fds;
     unsigned n, connected;
@@ -304,16 +289,6 @@ static unsigned alive(const struct crowd *c)
     return n;
 }
 
-static bool room_for(unsigned files)
-{
-    struct rlimit r;
-    getrlimit(RLIMIT_NOFILE, &r);
-    if (r.rlim_max != RLIM_INFINITY && r.rlim_max < files)
-        return false;
-    r.rlim_cur = r.rlim_cur < files ? files : r.rlim_cur;
-    return setrlimit(RLIMIT_NOFILE, &r) == 0;
-}
-
 /* Idle, or in the middle of a request: they are bounded, and who asks is answered meanwhile. */
 static void check_crowd(const char *say)
 {
@@ -322,20 +297,20 @@ static void check_crowd(const char *say)
     struct crowd c = {.n = MANY, .say = say};
     struct exchange x = {.from = "127.0.0.9", .request = GET(PATH TOKEN)};
     long before;
-    if (!room_for(MANY + 1000))
+    if (!world_room_for(MANY + 1000))
         skip();
     c.fds = xcalloc(c.n, sizeof(*c.fds));
-    before = rss_kb();
+    before = world_rss_kb();
     world_client(&w, gather, &c);
     world_client(&w, exchange, &x);
-    long grown = rss_kb() - before;
+    long grown = world_rss_kb() - before;
     assert_int_equal(c.connected, MANY);
     assert_true(str_starts(x.answer, "HTTP/1.1 200 "));
     unsigned left = alive(&c);
     print_message("%u of %u are left, %ld KiB more\n", left, c.connected, grown);
     assert_in_range(left, 1, POOL_CONNS);
 #ifndef RENEWD_SANITIZE
-    assert_true(grown < RSS_ROOM_KB);
+    assert_true(grown < WORLD_RSS_ROOM_KB);
 #endif
     responder_drop(a);
     assert_int_equal(alive(&c), 0);
