@@ -47,6 +47,18 @@ static void answer(struct server *s, const struct err *err)
     server_unref(s);
 }
 
+/* With a thousand certificates, each would ask. */
+static void note_refusal(struct server *s, const struct err *e)
+{
+    struct directory *d = &s->directory;
+    int64_t asked = e->retry_at ? e->retry_at - loop_wall_ms(s->env->loop) : 0;
+
+    if (asked <= 0)
+        return;
+    d->refusal = *e;
+    d->refused_until = loop_mono_ms(s->env->loop) + (asked < AGAIN_MS ? asked : AGAIN_MS);
+}
+
 static void failed(struct server *s, struct err *e)
 {
     struct directory *d = &s->directory;
@@ -62,6 +74,7 @@ static void failed(struct server *s, struct err *e)
         return;
     }
     err_activity(e, "reading the directory of the CA at %s", s->url);
+    note_refusal(s, e);
     answer(s, e);
 }
 
@@ -116,10 +129,13 @@ const struct directory_doc *directory_now(const struct server *s)
     return d->have && loop_mono_ms(s->env->loop) < d->stale_at ? &d->doc : NULL;
 }
 
-/* A fresh directory also comes by way of the loop: the timer fires at once. */
+/* What is known also comes by way of the loop: the timer fires at once. */
 static void answer_now(void *arg)
 {
-    answer(arg, NULL);
+    struct server *s = arg;
+    struct err e = s->directory.refusal;
+
+    answer(s, directory_now(s) ? NULL : &e);
 }
 
 void directory_get(struct server *s, struct directory_wait *w, directory_fn *fn, void *arg)
@@ -134,7 +150,7 @@ void directory_get(struct server *s, struct directory_wait *w, directory_fn *fn,
     if (d->call || timer_armed(&d->timer))
         return;
     memset(&d->retry, 0, sizeof(d->retry));
-    if (directory_now(s))
+    if (directory_now(s) || loop_mono_ms(s->env->loop) < d->refused_until)
         timer_after(s->env->loop, &d->timer, 0, answer_now, s);
     else
         fetch(s);

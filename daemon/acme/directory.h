@@ -24,6 +24,9 @@ struct directory {
     struct http_call *call;
     struct timer timer;
     struct retry retry;
+    struct err refusal; /* who asks before refused_until (mono) gets it from here: the CA has
+                           said that it wants to be left alone */
+    int64_t refused_until;
 };
 void directory_init(struct directory *d);
 void directory_done(struct directory *d); /* no waiter is called any more */

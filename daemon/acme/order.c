@@ -138,6 +138,11 @@ void order_say(struct acme_order *o, const char *fmt, ...)
     say(o, text);
 }
 
+void order_say_again(struct acme_order *o, const struct err *why, int64_t delay_ms)
+{
+    order_say(o, "%.300s; again in %lld s", why->detail, (long long)(delay_ms + 999) / 1000);
+}
+
 static void limit_reached(void *arg);
 
 static void tell_refused(struct acme_order *o)
@@ -271,10 +276,23 @@ static void have_reply(void *arg, const struct http_reply *reply, const struct e
     order_event(o, &(struct event){.kind = EV_REPLY, .reply = reply, .err = err});
 }
 
+static void request_waits(void *arg, const struct err *why, int64_t delay_ms)
+{
+    struct acme_order *o = arg;
+
+    o->depth++;
+    order_say_again(o, why, delay_ms);
+    if (--o->depth == 0 && o->dead)
+        destroy(o);
+}
+
 void order_request(struct acme_order *o, const struct request_spec *spec)
 {
+    struct request_spec mine = *spec;
+
+    mine.waits = request_waits;
     request_cancel(o->request);
-    o->request = request_start(o->ca, spec, have_reply, o);
+    o->request = request_start(o->ca, &mine, have_reply, o);
 }
 
 void order_read(struct acme_order *o)
@@ -312,15 +330,25 @@ int64_t order_retry_after(const struct acme_order *o, const struct http_reply *r
     return at ? at - now : 0;
 }
 
-static bool same_names(const struct acme_order *o, const struct order_doc *d)
+/* Both are sorted. Tells the first name that only one of them has. */
+static int check_names(const struct acme_order *o, const struct order_doc *d, struct err *e)
 {
-    if (d->n_names != o->cert->n_names)
-        return false;
-    for (size_t i = 0; i < d->n_names; i++) {
-        if (!str_eq(d->names[i], o->names[i]->name))
-            return false;
+    size_t i = 0, k = 0;
+
+    while (i < d->n_names || k < o->cert->n_names) {
+        int order = i == d->n_names         ? 1
+                    : k == o->cert->n_names ? -1
+                                            : strcmp(d->names[i], o->names[k]->name);
+        if (order != 0)
+            return err_set(e, ERR_PEER,
+                           "the CA's order is for other names than those that were asked for: it "
+                           "%s %s",
+                           order < 0 ? "adds" : "lacks",
+                           order < 0 ? d->names[i] : o->names[k]->name);
+        i++;
+        k++;
     }
-    return true;
+    return 0;
 }
 
 int order_take(struct acme_order *o, const struct http_reply *reply, struct err *e)
@@ -329,10 +357,9 @@ int order_take(struct acme_order *o, const struct http_reply *reply, struct err 
 
     if (order_doc_read(&doc, reply->body, reply->body_len, e) < 0)
         return -1;
-    if (!same_names(o, &doc)) {
+    if (check_names(o, &doc, e) < 0) {
         order_doc_done(&doc);
-        return err_set(e, ERR_PEER,
-                       "the CA's order is for other names than those that were asked for");
+        return -1;
     }
     order_doc_done(&o->doc);
     o->doc = doc;

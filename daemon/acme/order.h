@@ -127,6 +127,7 @@ void order_authzs_done(void *arg, const struct err *err); /* an authz_set_fn */
 int order_take(struct acme_order *o, const struct http_reply *reply, struct err *e);
 struct verdict order_by_status(struct acme_order *o);
 void order_say(struct acme_order *o, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void order_say_again(struct acme_order *o, const struct err *why, int64_t delay_ms);
 int64_t order_retry_after(const struct acme_order *o,
                           const struct http_reply *r); /* ms from now; 0 */
 const char *order_name(const struct acme_order *o);

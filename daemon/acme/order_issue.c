@@ -33,6 +33,7 @@ static struct verdict poll_failed(struct acme_order *o, const struct err *e)
     if (e->cls != ERR_TRANSIENT || e->http == 401 || e->http == 403 || ++o->faults == FAULTS_MAX)
         return order_fail(o, e);
     order_timer(o, FAULT_DELAY_MS * o->faults);
+    order_say_again(o, e, FAULT_DELAY_MS * o->faults);
     return order_wait();
 }
 

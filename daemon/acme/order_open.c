@@ -159,6 +159,7 @@ static struct verdict create_unanswered(struct acme_order *o, const struct err *
     order_lost(o);
     if (retry_next(&o->retry, e, loop_wall_ms(env->loop), env->rng, &delay)) {
         order_timer(o, delay);
+        order_say_again(o, e, delay);
         return order_wait();
     }
     /* Pebble breaks down over some certIDs, so others may. */

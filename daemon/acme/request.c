@@ -82,10 +82,13 @@ static void failed(struct request *r, const struct http_reply *reply, const stru
 
     /* 429: the CA has done nothing, whatever was asked. */
     bool repeatable = !posted || !r->spec.once || err->http == 429;
-    if (repeatable && retry_next(&r->retry, err, loop_wall_ms(env->loop), env->rng, &delay))
-        timer_after(env->loop, &r->timer, delay, begin, r);
-    else
+    if (!repeatable || !retry_next(&r->retry, err, loop_wall_ms(env->loop), env->rng, &delay)) {
         finish(r, reply, err);
+        return;
+    }
+    timer_after(env->loop, &r->timer, delay, begin, r);
+    if (r->spec.waits)
+        r->spec.waits(r->arg, err, delay);
 }
 
 /* --- what a refusal may be mended by --- */

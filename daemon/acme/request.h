@@ -33,6 +33,8 @@ struct request_spec {
     bool slow;        /* some CAs work inside this request (finalize): four times the time limit */
     bool *unanswered; /* NULL, or told whether the server has the request and has not said that
                          nothing came of it; outlives the request */
+    /* NULL, or told that the request will be repeated, and why; may cancel it. */
+    void (*waits)(void *arg, const struct err *why, int64_t delay_ms);
     size_t max_body;
     /* For errors: "reading the order" "example.org"; both outlive the request. */
     const char *doing, *about;
