@@ -26,6 +26,20 @@ static int check_dates(const struct cert_info *leaf, int64_t now_ms, struct err 
     return 0;
 }
 
+/* Nobody would trust the leaf then; a cross-signed root further up may well have expired. */
+static int check_issuer(const struct cert_info *issuer, int64_t now_ms, struct err *e)
+{
+    char from[32], to[32];
+    str_from_time(issuer->not_before_ms, from, sizeof(from));
+    str_from_time(issuer->not_after_ms, to, sizeof(to));
+    if (issuer->not_after_ms <= now_ms || issuer->not_before_ms > now_ms + FUTURE_MS)
+        return err_set(e, ERR_PEER,
+                       "the CA's own certificate in the chain (%s) is valid from %s to %s: is the "
+                       "clock of this machine right?",
+                       issuer->subject_cn, from, to);
+    return 0;
+}
+
 /* An old chain of the same CA must not come back, whoever brings it. */
 static int check_newer(const struct cert_info *leaf, const struct chain_want *w, struct err *e)
 {
@@ -56,7 +70,8 @@ int chain_check(const struct cert_chain *c, const struct chain_want *w, struct e
             "ones (%zu, first %s)",
             leaf->dns_n + leaf->ips_n + leaf->other_names, leaf->dns_n ? leaf->dns[0] : "none",
             w->n_names, w->n_names ? w->names[0] : "none");
-    if (check_dates(leaf, w->now_ms, e) || check_newer(leaf, w, e))
+    if (check_dates(leaf, w->now_ms, e) || check_newer(leaf, w, e) ||
+        (c->n > 1 && check_issuer(c->certs[1], w->now_ms, e)))
         return -1;
     return cert_chain_verify_links(c, e);
 }
