@@ -125,7 +125,8 @@ static int read_hmac_key(struct reader *r, const struct opt *o, const struct nod
 
     if (secret_read(r, o->name, v, &s))
         return -1;
-    if (s.value && strspn(secret_bytes(s.value), base64) != secret_len(s.value))
+    if (s.value && strcmp(secret_bytes(s.value), "***") && /* as renewd -T prints it */
+        strspn(secret_bytes(s.value), base64) != secret_len(s.value))
         return READ_ERROR(r, v, "%s: is no base64 text: write it as the CA shows it, on one line",
                           o->name);
     *(struct conf_secret *)dst = s;
@@ -426,8 +427,8 @@ int ca_check_binding(struct reader *r, const struct node *v, const char *name)
     if (b->ca.eab_kid[0] || (!b->ca.preset[0] && !by_email) || (by_email && email_is_written(r, b)))
         return 0;
     return READ_ERROR(r, v,
-                      "ca: %s binds its accounts to one that you have there: write %scas: {%s: "
-                      "{eab: {kid: ..., hmac_key: {file: PATH}}}}",
+                      "ca: %s wants its accounts bound to one that you have there: write %scas: "
+                      "{%s: {eab: {kid: ..., hmac_key: {file: PATH}}}}",
                       name, by_email ? "email, or " : "", name);
 }
 

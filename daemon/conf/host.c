@@ -85,14 +85,23 @@ static bool is_ascii(const char *s)
     return true;
 }
 
+/* U+0080 to U+00A0: no letters of any version of IDNA. */
+static bool has_control(const char *s)
+{
+    for (s = strchr(s, 0xc2); s; s = strchr(s + 1, 0xc2))
+        if ((unsigned char)s[1] <= 0xa0)
+            return true;
+    return false;
+}
+
 /* The U-form of what stands in ret->ascii: it must lead back to it. */
 static int check_a_labels(struct arena *a, struct host *ret, const char **why)
 {
     char *again;
     int rc = to_unicode(a, ret->ascii, &ret->unicode);
 
-    if (rc == IDN2_OK && is_ascii(ret->unicode))
-        rc = IDN2_ALABEL_ROUNDTRIP_FAILED; /* xn--a- is a */
+    if (rc == IDN2_OK && (is_ascii(ret->unicode) || has_control(ret->unicode)))
+        rc = IDN2_ALABEL_ROUNDTRIP_FAILED; /* "xn--abc-" would be "abc" */
     if (rc == IDN2_OK)
         rc = to_ascii(a, ret->unicode, &again);
     if (rc == IDN2_DISALLOWED || rc == IDN2_UNASSIGNED) {

@@ -42,24 +42,22 @@ const struct opt_table cert_name_table = {
 
 /* ---- what it is ---- */
 
-static int read_address(struct reader *r, const struct node *v, const struct conf_cert *c,
-                        struct conf_name *ret)
+static int check_address(struct reader *r, const struct node *v, const struct conf_cert *c,
+                         const struct conf_name *n)
 {
-    ret->unicode = ret->name;
-    ret->ip = true;
     for (size_t i = 0; i < c->cas.n; i++) {
         const struct conf_ca *ca = ca_public(r, c->cas.v[i]);
 
-        if (ca && host_ip_is_private(ret->name))
+        if (ca && host_ip_is_private(n->name))
             return READ_ERROR(r, v,
                               "names: %s is a private address, which %s cannot reach and does not "
                               "certify: write a public one, or a ca of your own",
-                              ret->name, ca->name);
+                              n->name, ca->name);
         if (ca && str_starts(ca->preset, "letsencrypt") && !c->profile[0] && !ca->profile[0])
             READ_WARN(r, v,
                       "names: %s: Let's Encrypt certifies addresses with the profile shortlived "
                       "only: write profile: shortlived",
-                      ret->name);
+                      n->name);
     }
     return 0;
 }
@@ -134,9 +132,13 @@ static int read_name(struct reader *r, const struct node *v, const struct conf_c
         return -1;
     ret->provider = d.provider ? d.provider : arena_strdup(r->arena, "");
     ret->name = host_ip(r->arena, text);
-    if (ret->name ? read_address(r, v, c, ret) : read_host(r, v, text, c, ret))
+    ret->unicode = ret->name;
+    ret->ip = ret->name != NULL;
+    if (!ret->ip && read_host(r, v, text, c, ret))
         return -1;
-    return choose_challenges(r, v, &d, c, ret);
+    if (choose_challenges(r, v, &d, c, ret))
+        return -1;
+    return ret->ip ? check_address(r, v, c, ret) : 0;
 }
 
 /* ---- the list ---- */

@@ -58,6 +58,17 @@ static const struct conf_plugin_info *describe(void *ctx, const char *path, stru
     return NULL;
 }
 
+/* Whose file is called bad.csr. */
+static int check_csr(void *ctx, const struct conf_cert *cert, struct err *e)
+{
+    (void)ctx;
+    assert_non_null(strstr(cert->csr_pem, "CERTIFICATE REQUEST"));
+    if (!str_ends(cert->csr, "/bad.csr"))
+        return 0;
+    err_set(e, ERR_CONFIG, "its names are others");
+    return -1;
+}
+
 void fixture_write_bytes(struct fixture *f, const char *name, const void *p, size_t n,
                          unsigned mode)
 {
@@ -104,8 +115,11 @@ int fixture_setup(void **state)
         fixture_write(f, name, "", 0644);
     }
     fixture_write(f, "resolv.conf", "# local\nsearch x\nnameserver 192.0.2.1\n", 0644);
-    f->plugins = (struct conf_plugins){
-        .describe = describe, .ctx = f, .dir = f->plugindir, .resolv_conf = f->resolv};
+    f->plugins = (struct conf_plugins){.describe = describe,
+                                       .ctx = f,
+                                       .dir = f->plugindir,
+                                       .resolv_conf = f->resolv,
+                                       .check_csr = check_csr};
     *state = f;
     return 0;
 }

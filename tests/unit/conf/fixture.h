@@ -43,6 +43,8 @@ void fixture_says(const struct fixture *f, bool warning, const char *file, unsig
                   unsigned column, const char *text);
 void fixture_good(const struct fixture *f); /* prints the errors if there are any */
 
+#define FIXTURE_CSR "-----BEGIN CERTIFICATE REQUEST-----\nAA\n-----END CERTIFICATE REQUEST-----\n"
+
 /* A body of a file with one provider, for texts about certificates: 2 lines. */
 #define WITH_PROVIDER "providers: {p: {plugin: rfc2136, server: 192.0.2.53}}\ncertificates:\n"
 

@@ -94,7 +94,8 @@ static const struct bad names[] = {
     {"provider: {}\ncertificates: [a.example.org]\n", 1, 1,
      "provider: unknown key; did you mean providers?"},
     {"providers: p\ncertificates: [a.example.org]\n", 1, 12, "providers: must be a mapping"},
-    {NAMES("[192.0.2.7]"), 3, 13, "names: 192.0.2.7 is an IP address: dns-01 proves names only"},
+    {NAMES("[192.0.2.7]"), 3, 13,
+     "names: 192.0.2.7 is an IP address, and dns-01 proves names only"},
     {NAMES("[\"2001:db8::1\"]"), 3, 13, "is an IP address"},
     {NAMES("[www.example.org, \"*.example.org\"]"), 3, 13,
      "names: www.example.org is already covered by *.example.org: leave it out"},
@@ -104,14 +105,10 @@ static const struct bad names[] = {
     {NAMES("[a_b.example.org]"), 3, 13, "names: a_b.example.org is no host name"},
     {NAMES("[\"a.*.example.org\"]"), 3, 13, "is no host name"},
     {NAMES("[\"*\"]"), 3, 13, "is no host name"},
-    {NAMES("[\"b\xc3\xbc"
-           "cher.example\"]"),
-     3, 13, "names outside ASCII are not yet available"},
     {NAMES("[a b]"), 3, 13, "names: a b is no host name"},
     {NAMES("a.example.org"), 3, 12, "names: must be a list: write [a.example.org]"},
     {NAMES("[]"), 3, 12, "names: the list is empty"},
     {NAMES("[{nam: a}]"), 3, 14, "nam: unknown key; did you mean name?"},
-    {NAMES("[{name: a.example.org, challenge: dns-01}]"), 3, 35, "challenge: not yet available"},
     {NAMES("[{name: a.example.org, provider: q}]"), 3, 45, "provider: there is no provider q"},
     {WITH_PROVIDER "  - name: x\n", 3, 5, "names: missing"},
     {WITH_PROVIDER "  -\n", 3, 4, "an entry must be a name or a mapping"},
@@ -133,7 +130,7 @@ static const struct bad values[] = {
     {CERT("provider: q"), 4, 15, "provider: there is no provider q"},
     {CERT("ca: letsencrpt"), 4, 9, "ca: there is no CA letsencrpt; did you mean letsencrypt?"},
     {CERT("ca: []"), 4, 9, "ca: the list is empty"},
-    {CERT("ca: [google, google]"), 4, 18, "ca: google is written twice"},
+    {CERT("ca: [letsencrypt, letsencrypt]"), 4, 23, "ca: letsencrypt is written twice"},
     {CERT("deploy: nginx"), 4, 13, "deploy: must be a list: write [nginx]"},
     {CERT("deploy: [nginx]"), 4, 14, "deploy: there is no deployment nginx"},
     {CERT("enabled: yes"), 4, 14, "enabled: yes: write true"},
@@ -160,7 +157,8 @@ static const struct bad values[] = {
     {STEP("run: [x]\n        reload: y"), 6, 9, "reload: unknown key"},
     {STEP("reload: -x"), 5, 17, "reload: -x is no name of a systemd unit"},
     {STEP("file: a\n        content: [key]"), 6, 19,
-     "content: key: write privkey, cert, chain, fullchain or pkcs12"},
+     "content: key: write privkey, cert, chain, fullchain, pkcs12, pkcs12-legacy, "
+     "privkey-der or cert-der"},
     {STEP("file: a\n        content: privkey"), 6, 18, "content: must be a list: write [privkey]"},
     {STEP("file: a\n        mode: 0640"), 6, 15, "mode: quote it: \"0640\""},
     {STEP("verify: {connect: localhost}"), 5, 27, "connect: localhost: write HOST:PORT"},
@@ -176,27 +174,159 @@ static const struct bad later[] = {
     {"no_proxy: [a]\n", 1, 1, "no_proxy: not yet available"},
     {"metrics: {listen: \"127.0.0.1:9\"}\n", 1, 1, "metrics: not yet available"},
     {"notify: []\n", 1, 1, "notify: not yet available"},
-    {"cas: {zerossl: {eab: {kid: a, hmac_key: b}}}\n", 1, 17, "eab: not yet available"},
-    {"cas: {letsencrypt: {limits: {orders: 3/3h}}}\n", 1, 21, "limits: not yet available"},
     {"dns: {resolvers: [\"https://dns.example/q\"]}\n", 1, 19,
      "resolvers: https://dns.example/q: DNS over HTTPS is not yet available"},
-    {CERT("challenge: http-01"), 4, 16, "challenge: http-01: not yet available"},
-    {CERT("challenge: [dns-01, tls-alpn-01]"), 4, 25, "challenge: tls-alpn-01: not yet available"},
-    {CERT("challenge: dns-02"), 4, 16, "challenge: dns-02: write dns-01, "},
-    {CERT("http01: {webroot: /x}"), 4, 5, "http01: not yet available"},
-    {CERT("csr: a.csr"), 4, 5, "csr: not yet available"},
-    {CERT("key: [rsa-2048, ecdsa-p256]"), 4, 10,
-     "key: a list of two or more keys: not yet available"},
-    {STEP("file: a\n        content: [pkcs12]"), 6, 19, "content: pkcs12: not yet available"},
-    {STEP("file: a\n        password: x"), 6, 9, "password: not yet available"},
-    {STEP("verify: {connect: \"a:25\", starttls: smtp}"), 5, 35, "starttls: not yet available"},
     {"providers: {p: {plugin: rfc2136, server: a, proxy: x}}\n", 1, 45, "proxy: not yet available"},
     {"providers: {p: {plugin: rfc2136, server: a, limits: x}}\n", 1, 45,
      "limits: not yet available"},
 };
 
+#define U(text) NAMES("[\"" text "\"]")
+#define CHALLENGE(name, challenge)                                                                 \
+    WITH_PROVIDER "  - names: [" name "]\n    challenge: " challenge "\n"
+#define OWN(name, challenge)                                                                       \
+    WITH_PROVIDER "  - names: [{name: " name ", challenge: " challenge                             \
+                  "}]\n    challenge: http-01\n"
+
+static const struct bad hosts[] = {
+    {U("a b.example"), 3, 13, "is no host name: a character other than letters"},
+    {U("\xe2\x98\x83.example"), 3, 13, "it has a character that host names cannot have (IDNA2008)"},
+    {U("xn--a.example"), 3, 13, "an xn-- label that stands for no name"},
+    {U("xn--a-.example"), 3, 13, "is no host name"},
+    {U("xn--\xc3\xbc.example"), 3, 13, "is no host name"},
+    {U("\xcc\x88x.example"), 3, 13, "a label that begins with a combining character"},
+    {U("a\xd7\x90.example"), 3, 13, "letters of both directions in one label"},
+    {U("*.*.b\xc3\xbc"
+       "cher.example"),
+     3, 13, "is no host name"},
+    {U("b\xc3\xbc"
+       "cher_.example"),
+     3, 13, "is no host name"},
+    {NAMES("[\"b\xc3\xbc"
+           "cher.example\", xn--bcher-kva.example]"),
+     3, 31, "names: xn--bcher-kva.example is written twice"},
+    {NAMES("[\"B\xc3\x9c"
+           "CHER.example\", \"bu\xcc\x88"
+           "cher.example\"]"),
+     3, 31, "names: xn--bcher-kva.example is written twice"},
+    {NAMES("[\"*.m\xc3\xbcnchen.example\", \"a.m\xc3\xbcnchen.example\"]"), 3, 34,
+     "names: a.xn--mnchen-3ya.example is already covered by *.xn--mnchen-3ya.example"},
+    {NAMES("[192.0.2.300]"), 3, 13, "its last label is a number: neither a name nor an address"},
+    {NAMES("[wiki]"), 3, 13, "names: wiki has one label, and letsencrypt certifies no such names"},
+    {"providers: {p: {plugin: rfc2136, zones: [\"\xe2\x98\x83\"], server: a}}\n", 1, 42,
+     "zones: \xe2\x98\x83 is no domain: it has a character"},
+    {"dns: {zones: {\"\xe2\x98\x83\": {}}}\n", 1, 15, "zones: \xe2\x98\x83 is no domain"},
+    {STEP("verify: {connect: \"a:1\", sni: \"\xe2\x98\x83.example\"}"), 5, 39, "is no host name"},
+    {STEP("verify: {connect: \"\xe2\x98\x83.example:1\"}"), 5, 27, "write HOST:PORT"},
+};
+
+static const struct bad challenges[] = {
+    {CERT("challenge: dns-02"), 4, 16, "challenge: dns-02: write dns-01, http-01, tls-alpn-01, "},
+    {CERT("challenge: []"), 4, 16, "challenge: the list is empty"},
+    {CERT("challenge: [dns-01, dns-01]"), 4, 25, "challenge: dns-01 is written twice"},
+    {CHALLENGE("\"*.example.org\"", "http-01"), 3, 13,
+     "names: *.example.org: a wildcard is proved by DNS only: write challenge: dns-01"},
+    {CHALLENGE("\"*.example.org\"", "[http-01, tls-alpn-01]"), 3, 13,
+     "a wildcard is proved by DNS"},
+    {CHALLENGE("192.0.2.1", "[dns-01, dns-account-01, dns-persist-01]"), 3, 13,
+     "names: 192.0.2.1 is an IP address, and dns-01 proves names only: write challenge: http-01"},
+    {CHALLENGE("\"2001:DB8::1\", \"[2001:db8:0::1]\"", "http-01"), 3, 28,
+     "names: 2001:db8::1 is written twice"},
+    {CHALLENGE("\"*.192.0.2.1\"", "dns-01"), 3, 13, "is no host name"},
+    {CHALLENGE("10.1.2.3", "http-01"), 3, 13, "names: 10.1.2.3 is a private address, which letse"},
+    {CHALLENGE("\"fd00::1\"", "http-01"), 3, 13, "names: fd00::1 is a private address"},
+    {OWN("192.0.2.1", "dns-01"), 3, 42, "is an IP address"},
+    {OWN("\"*.example.org\"", "[dns-01, http-01]"), 3, 48, "a wildcard is proved by DNS only"},
+    {OWN("a.example.org", "http"), 3, 46, "challenge: http: write dns-01"},
+    {CERT("http01: {}"), 4, 13, "http01: write one of {listen: [ADDR:PORT]}, {webroot: PATH} and"},
+    {CERT("http01: {webroot: /x, listen: [\"127.0.0.1:80\"]}"), 4, 13, "http01: write one of"},
+    {CERT("http01: {listen: [\"80\"]}"), 4, 23, "write ADDRESS:PORT, as \"0.0.0.0:80\""},
+    {CERT("http01: {listen: \"0.0.0.0:80\"}"), 4, 22, "listen: must be a list: write [0.0.0.0:80]"},
+    {CERT("http01: {listen: [\"::1\"]}"), 4, 23, "listen: ::1: write ADDRESS:PORT"},
+    {CERT("http01: {listen: [\"[::1]:80\", \"[0::1]:80\"]}"), 4, 35, "[::1]:80 is written twice"},
+    {CERT("http01: {run: push-token}"), 4, 19, "run: must be a list"},
+    {CERT("http01: {root: /x}"), 4, 14, "root: unknown key"},
+    {CERT("tlsalpn01: {listen: [a]}"), 4, 26, "write ADDRESS:PORT, as \"0.0.0.0:443\""},
+    {CERT("tlsalpn01: {}"), 4, 16, "listen: missing"},
+    {CERT("dns_persist01: {until: 1h}"), 4, 28, "until: 1h is out of range: write 1d to "},
+    {CERT("dns_persist01: {write: yes}"), 4, 28, "write: yes: write true"},
+    {"certificates: [{names: [a.example.org], challenge: dns-persist-01, dns_persist01: {write: "
+     "true}}]\n",
+     1, 16, "provider: missing provider for a.example.org"},
+    {"certificates: [{names: [a.example.org, {name: b.example.org, challenge: dns-01}], challenge: "
+     "http-01}]\n",
+     1, 16, "provider: missing provider"},
+};
+
+#define CA(entry) "cas: {" entry "}\n"
+
+static const struct bad accounts[] = {
+    {CERT("ca: google"), 4, 9,
+     "ca: google wants its accounts bound to one that you have there: write cas: {google: {eab: "
+     "{kid: ..., hmac_key: {file: PATH}}}}"},
+    {CERT("ca: [letsencrypt, zerossl]"), 4, 23, "write email, or cas: {zerossl: {eab: "},
+    {CA("google: {}") CERT("ca: google"), 5, 9, "ca: google wants its accounts bound"},
+    {CA("z: {preset: zerossl}") CERT("ca: z"), 5, 9, "cas: {z: {eab"},
+    {CA("google: {eab: {kid: a}}"), 1, 21, "hmac_key: missing"},
+    {CA("google: {eab: {hmac_key: b}}"), 1, 21, "kid: missing"},
+    {CA("google: {eab: {kid: a, hmac_key: \"a b\"}}"), 1, 40, "hmac_key: is no base64 text"},
+    {CA("google: {eab: a}"), 1, 21, "eab: must be a mapping"},
+    {CA("google: {eab: {kid: a, hmackey: b}}"), 1, 30,
+     "hmackey: unknown key; did you mean hmac_key?"},
+    {CA("letsencrypt: {limits: {orders: 300}}"), 1, 38, "orders: 300: write a number and a time"},
+    {CA("letsencrypt: {limits: {orders: 0/3h}}"), 1, 38, "write a number and a time, as 300/3h"},
+    {CA("letsencrypt: {limits: {domain: 5/3}}"), 1, 38, "domain: 5/3: write a number and a time"},
+    {CA("letsencrypt: {limits: {order: 5/3h}}"), 1, 30, "order: unknown key; did you mean orders?"},
+    {CA("letsencrypt: {account_key: es256}"), 1, 34, "account_key: es256: write ecdsa-p256, "},
+    {CA("letsencrypt: {account_key: ed25519}"), 1, 7, "Let's Encrypt takes no ed25519"},
+    {CA("a: {preset: letsencrypt, directory: \"https://ca.example/d\"}"), 1, 7,
+     "preset: write either preset or directory"},
+    {CA("letsencrypt: {limits: {orders: 9/1h}}, b: {preset: letsencrypt, limits: {orders: 8/1h}}"),
+     1, 46, "limits: b has the account of letsencrypt"},
+    {CA("letsencrypt: {account_key: rsa-2048}, b: {preset: letsencrypt, account_key: rsa-4096}"), 1,
+     45, "account_key: b has the account of letsencrypt"},
+};
+
+static const struct bad keys_and_requests[] = {
+    {CERT("key: [rsa-2048, rsa-2048]"), 4, 21, "key: rsa-2048 is written twice"},
+    {CERT("key: []"), 4, 10, "key: the list is empty"},
+    {CERT("key: [rsa-2048, rsa-1024]"), 4, 21, "key: rsa-1024: write ecdsa-p256"},
+    {CERT("key: [rsa-2048, ecdsa-p256]\n    deploy: [{file: /x.pem}]"), 4, 10,
+     "key: each key has a certificate of its own, and both would be written to /x.pem: put %n in"},
+    {CERT("name: a+rsa-2048"), 4, 11, "name: \"a+rsa-2048\" is no name"},
+    {CERT("csr: none.csr"), 4, 10, "csr: cannot read "},
+    {CERT("csr: renewd.yaml"), 4, 10, "holds no certificate request in PEM form"},
+    {CERT("csr: a.csr\n    key: rsa-2048"), 5, 10, "key: csr excludes it"},
+    {CERT("csr: a.csr\n    reuse_key: true"), 5, 16, "reuse_key: csr excludes it"},
+    {CERT("csr: a.csr\n    must_staple: true"), 5, 18, "must_staple: the request that csr names"},
+    {CERT("csr: a.csr\n    deploy: [{file: /k.pem, content: [privkey]}]"), 4, 10,
+     "csr: the private key is where the request was made: its deployment cannot write it to /k.p"},
+    {CERT("csr: bad.csr"), 4, 10, "bad.csr: its names are others"},
+    {CERT("must_staple: true"), 4, 18, "must_staple: letsencrypt has no OCSP"},
+    {"defaults: {must_staple: true}\n" WITH_PROVIDER "  - a.example.org\n", 4, 5,
+     "must_staple: letsencrypt has no OCSP"},
+};
+
+#define CONTENT(list) STEP("file: a\n        content: " list)
+#define PKCS12(list, text) STEP("file: a\n        content: " list "\n        password: " text)
+
+static const struct bad contents[] = {
+    {CONTENT("[pkcs12]"), 6, 18, "password: missing: a PKCS #12 file has one: write password: {fi"},
+    {CONTENT("[pkcs12-legacy]"), 6, 18, "password: missing"},
+    {PKCS12("[privkey]", "x"), 7, 19, "password: only a PKCS #12 file has one"},
+    {STEP("file: a") "        password: x\n", 6, 19, "password: only a PKCS #12 file has one"},
+    {PKCS12("[pkcs12, cert]", "x"), 6, 19, "content: pkcs12 stands alone"},
+    {CONTENT("[cert, privkey-der]"), 6, 25, "content: privkey-der stands alone"},
+    {CONTENT("[cert-der, cert-der]"), 6, 19, "content: cert-der stands alone"},
+    {PKCS12("[pkcs12]", "\"\""), 7, 19, "password: the secret is empty"},
+    {STEP("verify: {connect: \"a:25\", starttls: ftp}"), 5, 45,
+     "starttls: ftp: write smtp, imap, pop3, ldap or postgres"},
+};
+
 static void check(struct fixture *f, const struct bad *cases, size_t n)
 {
+    fixture_write(f, "a.csr", FIXTURE_CSR, 0644);
+    fixture_write(f, "bad.csr", FIXTURE_CSR, 0644);
     for (size_t i = 0; i < n; i++) {
         print_message("# %s\n", cases[i].text);
         fixture_load(f, cases[i].yaml);
@@ -215,6 +345,11 @@ TABLE_TEST(keys)
 TABLE_TEST(names)
 TABLE_TEST(values)
 TABLE_TEST(later)
+TABLE_TEST(hosts)
+TABLE_TEST(challenges)
+TABLE_TEST(accounts)
+TABLE_TEST(keys_and_requests)
+TABLE_TEST(contents)
 
 static void test_users(void **state)
 {
@@ -349,6 +484,9 @@ int main(void)
         T(test_merge_bomb), T(test_large_scalar),
         T(test_depth),      T(test_many_errors),
         T(test_no_file),    T(test_everything_at_once),
+        T(test_hosts),      T(test_challenges),
+        T(test_accounts),   T(test_keys_and_requests),
+        T(test_contents),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

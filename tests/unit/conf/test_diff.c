@@ -4,7 +4,9 @@
 #include <string.h>
 
 #define T(test) cmocka_unit_test_setup_teardown(test, fixture_setup, fixture_teardown)
-#define BASE "providers: {p: {plugin: rfc2136, server: a, key_secret: x}}\n"
+#define BASE                                                                                       \
+    "providers: {p: {plugin: rfc2136, server: a, key_secret: x}}\n"                                \
+    "cas: {corp: {directory: \"https://ca.example/d\"}}\n"
 #define CERT(more) BASE "certificates: [{name: c, names: [a.org, b.org]" more "}]\n"
 
 /* The lines of the diff, and nothing else. */
@@ -54,7 +56,7 @@ static void test_certificates(void **state)
     DIFF(f, CERT(""), CERT(", key: rsa-2048"), "certificates: c: key changed: at the next renewal");
     DIFF(f, CERT(""), CERT(", profile: x"),
          "certificates: c: profile changed: at the next renewal");
-    DIFF(f, CERT(", ca: google"), CERT(", ca: [google, letsencrypt]"), "cas: letsencrypt: added",
+    DIFF(f, CERT(", ca: corp"), CERT(", ca: [corp, letsencrypt]"), "cas: letsencrypt: added",
          "cas: letsencrypt-staging: added",
          "certificates: c: ca changed: at the next renewal (now, if the present certificate is "
          "from a "
@@ -71,15 +73,30 @@ static void test_certificates(void **state)
          "certificates: c: deploy changed: at the next deployment (now: renewctl deploy c)");
     DIFF(f, CERT(""), CERT(", provider: p"),
          "certificates: c: provider changed: from the next order on");
+    DIFF(f, CERT(""), CERT(", challenge: [dns-01, http-01]"),
+         "certificates: c: challenge changed: from the next order on");
+    DIFF(f, CERT(", challenge: http-01"), CERT(", challenge: http-01, http01: {webroot: /x}"),
+         "certificates: c: challenge changed: from the next order on");
+    DIFF(f, CERT(", challenge: dns-persist-01"),
+         CERT(", challenge: dns-persist-01, dns_persist01: {until: 9d}"),
+         "certificates: c: challenge changed: from the next order on");
+    DIFF(f, CERT(", ca: corp"), CERT(", ca: corp, must_staple: true"),
+         "certificates: c: must_staple changed: at the next renewal");
+    fixture_write(f, "a.csr", FIXTURE_CSR, 0644);
+    DIFF(f, CERT(""), CERT(", csr: a.csr"), "certificates: c: csr changed: at the next renewal");
+    DIFF(f, CERT(""), CERT(", key: [ecdsa-p256, rsa-2048]"),
+         "certificates: c+rsa-2048: added: issued now");
 }
 
 static void test_the_rest(void **state)
 {
     struct fixture *f = *state;
 
-    DIFF(f, BASE, "providers: {p: {plugin: rfc2136, server: a, key_secret: y}}\n",
+    static const char *const p = "providers: {p: {plugin: rfc2136, server: a, key_secret: x}}\n";
+
+    DIFF(f, p, "providers: {p: {plugin: rfc2136, server: a, key_secret: y}}\n",
          "providers: p: changed: its worker is started anew");
-    DIFF(f, BASE, "providers: {q: {plugin: rfc2136, server: a}}\n", "providers: q: added",
+    DIFF(f, p, "providers: {q: {plugin: rfc2136, server: a}}\n", "providers: q: added",
          "providers: p: removed");
     DIFF(f, "", "dns: {timeout: 1m}\n", "dns: changed: from the next check on");
     DIFF(f, "", "log_level: warn\n", "log_level: changed");
@@ -88,6 +105,13 @@ static void test_the_rest(void **state)
          "state_dir: changed from /var/lib/renewd to /x: takes effect after a restart of renewd");
     DIFF(f, "cas: {zerossl: {timeout: 1m}}\n", "cas: {zerossl: {timeout: 2m}}\n",
          "cas: zerossl: changed: from the next order on");
+    DIFF(f, "cas: {zerossl: {}}\n", "cas: {zerossl: {eab: {kid: a, hmac_key: b}}}\n",
+         "cas: zerossl: changed: from the next order on");
+    DIFF(f, "cas: {letsencrypt: {}}\n", "cas: {letsencrypt: {limits: {orders: 9/1h}}}\n",
+         "cas: letsencrypt: changed: from the next order on");
+    DIFF(f, "cas: {zerossl: {}}\n", "cas: {zerossl: {account_key: rsa-2048}}\n",
+         "cas: zerossl: account_key changed: for an account that is yet to be made (renewctl "
+         "account rollover changes the key of one that is there)");
 }
 
 int main(void)

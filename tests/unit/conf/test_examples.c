@@ -3,8 +3,11 @@
  * else. */
 #include "conf/fixture.h"
 
+#include "base/buf.h"
+#include "base/file.h"
 #include "base/mem.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -82,21 +85,67 @@ static void test_home(void **state)
 
 static void test_broker(void **state)
 {
-    REFUSED(*state, "broker.yaml", {9, 16, "challenge: http-01: not yet available"},
-            {10, 5, "http01: not yet available"});
+    struct fixture *f = *state;
+    const struct conf_cert *k;
+
+    load(f, "broker.yaml");
+    fixture_good(f);
+    k = &f->conf->certs[0];
+    assert_int_equal(k->names[0].challenges.n, 1);
+    assert_int_equal(k->names[0].challenges.v[0], CONF_HTTP_01);
+    assert_int_equal(k->http01.kind, CONF_HTTP01_RUN);
+    assert_string_equal(k->http01.argv.v[0], "/usr/local/sbin/push-token");
+    assert_int_equal(k->n_deployments, 3);
 }
 
 static void test_company(void **state)
 {
     REFUSED(*state, "company.yaml", {4, 1, "metrics: not yet available"},
-            {5, 1, "notify: not yet available"}, {13, 13, "eab: not yet available"},
-            {26, 49, "starttls: not yet available"}, {31, 49, "starttls: not yet available"});
+            {5, 1, "notify: not yet available"});
 }
 
 static void test_hosting(void **state)
 {
-    REFUSED(*state, "hosting.yaml", {6, 17, "limits: not yet available"},
-            {7, 12, "eab: not yet available"});
+    struct fixture *f = *state;
+    const struct conf_ca *ca;
+
+    load(f, "hosting.yaml");
+    fixture_good(f);
+    ca = conf_find_ca(f->conf, "letsencrypt");
+    assert_int_equal(ca->orders_limit.n, 3000);
+    assert_int_equal(ca->orders_limit.per_ms, 3 * 3600000);
+    assert_int_equal(ca->domain_limit.n, 50); /* the published one */
+    ca = conf_find_ca(f->conf, "google");
+    assert_string_equal(ca->eab_kid, "G1");
+    assert_string_equal(secret_bytes(ca->eab_hmac_key.value), "secret");
+}
+
+/* company.yaml without what is not yet available. */
+static void test_company_rest(void **state)
+{
+    struct fixture *f = *state;
+    CLEANUP_FREE char *path = xasprintf("%s/company.yaml", CONF_TEST_DATA);
+    CLEANUP_BUF struct buf b = {0};
+    struct err e = ERR_INIT;
+    struct stat st;
+    char *at;
+
+    buf_init(&b, 1 << 20);
+    assert_int_equal(file_read_at(AT_FDCWD, path, true, &b, &st, &e), 0);
+    at = strstr(b.data, "metrics:");
+    at[0] = 'x';
+    at[1] = '-';
+    at = strstr(b.data, "notify:");
+    at[0] = 'x';
+    at[1] = '-';
+    fixture_write_bytes(f, "renewd.yaml", b.data, b.len, 0600);
+    fixture_reload(f, NULL);
+    fixture_good(f);
+    assert_string_equal(conf_find_ca(f->conf, "internal-profile")->profile, "tlsserver");
+    assert_string_equal(conf_find_ca(f->conf, "internal-profile")->preset, "letsencrypt");
+    assert_int_equal(conf_find_ca(f->conf, "internal-profile")->orders_limit.n, 300);
+    assert_string_equal(
+        conf_find_cert(f->conf, "mail.example.com")->deployments[0].steps[2].starttls, "smtp");
 }
 
 static void test_intranet(void **state)
@@ -122,8 +171,8 @@ static void test_customer(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_home),    T(test_broker),   T(test_company),
-        T(test_hosting), T(test_intranet), T(test_customer),
+        T(test_home),     T(test_broker),   T(test_company),      T(test_hosting),
+        T(test_intranet), T(test_customer), T(test_company_rest),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

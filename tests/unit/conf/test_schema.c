@@ -37,7 +37,8 @@ static void test_schema(void **state)
     assert_non_null(json_get(json_get(s, "patternProperties"), "^x-"));
     assert_non_null(property(s, "certificates"));
     assert_null(property(s, "metrics")); /* not yet available */
-    assert_null(property(cert, "csr"));
+    assert_non_null(property(cert, "csr"));
+    assert_non_null(property(json_get(defs, "http01"), "webroot"));
     p = property(s, "archive_keep");
     assert_int_equal(json_int(p, "default", 0), 5);
     p = json_at(json_get(p, "anyOf"), 0);

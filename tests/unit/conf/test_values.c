@@ -71,7 +71,8 @@ static void test_replace(void **state)
     struct fixture *f = *state;
     struct conf *c = fixture_load(
         f,
-        "defaults: {ca: [google, zerossl], key: rsa-4096, ari: false, deploy: [{reload: a}],\n"
+        "defaults: {ca: [letsencrypt, zerossl], email: a@b.c, key: rsa-4096, ari: false, deploy: "
+        "[{reload: a}],\n"
         "  renew_before: 40%, profile: {name: tlsserver, on_missing: default}, provider: "
         "p}\n" WITH_PROVIDER "  - a.example.org\n"
         "  - {names: [b.example.org], ca: letsencrypt, key: [ecdsa-p384], ari: true, deploy: [],\n"
@@ -131,7 +132,7 @@ static void test_cas(void **state)
            "  test: {directory: \"https://test.example/dir\", email: you@example.org}\n"
            "  short: {preset: letsencrypt, profile: shortlived}\n"
            "  letsencrypt: {directory: \"https://localhost:14000/dir\"}\n"
-           "  unused: {preset: zerossl}\n" WITH_PROVIDER "  - wiki\n");
+           "  unused: {preset: zerossl}\n" WITH_PROVIDER "  - {names: [wiki], ca: corp}\n");
     const struct conf_ca *ca = conf_find_ca(c, "corp");
 
     fixture_good(f);
@@ -226,11 +227,20 @@ static void test_warnings(void **state)
     fixture_good(f);
     fixture_says(f, true, NULL, 4, 15, "0644 lets everyone read the private key");
     fixture_says(f, true, NULL, 5, 12, "there is no user renewd-no-such-user here");
-    fixture_load(f, WITH_PROVIDER "  - {names: [a.org], ca: [letsencrypt, google]}\n"
-                                  "  - {names: [b.org], ca: google}\n");
+    fixture_load(f, WITH_PROVIDER "  - names: [a.org]\n    http01: {webroot: /x}\n"
+                                  "    tlsalpn01: {listen: [\"[::1]:443\"]}\n"
+                                  "    dns_persist01: {until: 90d}\n");
     fixture_good(f);
-    fixture_says(f, true, NULL, 3, 40,
-                 "google wants its accounts bound (eab), which is not yet available");
+    fixture_says(f, true, NULL, 4, 13, "http01: no name of this certificate is proved by http-01");
+    fixture_says(f, true, NULL, 5, 16, "tlsalpn01: no name of this certificate is proved by tls-");
+    fixture_says(f, true, NULL, 6, 20, "write challenge: dns-persist-01");
+    fixture_load(f, WITH_PROVIDER "  - {names: [192.0.2.7], challenge: http-01}\n"
+                                  "  - {names: [198.51.100.7], challenge: http-01, profile: x}\n");
+    fixture_good(f);
+    fixture_says(f, true, NULL, 3, 14, "certifies addresses with the profile shortlived only");
+    fixture_load(f, WITH_PROVIDER "  - xn--i-7iq.example\n");
+    fixture_good(f);
+    fixture_says(f, true, NULL, 3, 5, "a character that IDNA2008 does not allow");
     fixture_write(f, "renewd.yaml", "version: 1\n", 0666);
     fixture_reload(f, NULL);
     fixture_good(f);
