@@ -206,6 +206,10 @@ static void call_resolve(struct http_call *c)
     const struct dns_addr *addrs;
     size_t n;
 
+    if (c->transfer.connect_to) {
+        call_transfer(c);
+        return;
+    }
     if (dns_addr_parse(c->transfer.host, c->transfer.port, &c->own)) {
         call_connect(c, &c->own, 1);
         return;

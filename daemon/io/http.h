@@ -14,6 +14,7 @@
 
 struct http;
 struct dns;
+struct dns_addr;
 struct http_call;
 
 struct http *http_new(struct loop *l, struct dns *dns);
@@ -42,6 +43,9 @@ struct http_request {
     size_t body_len;
     bool once; /* never sent twice: libcurl otherwise repeats what a kept connection that ends
                   without a reply may have carried to the server */
+    /* The connection is a new one and goes to this address and port, whatever the URL's host is;
+     * NULL: the host is looked up. Not for sites that check addresses. */
+    const struct dns_addr *at;
     int64_t timeout_ms;
     size_t max_body; /* of the reply */
 };

@@ -145,14 +145,28 @@ static int check_url(struct transfer *t, const char *url, struct err *e)
     return r;
 }
 
+static int set_place(struct transfer *t, const struct dns_addr *at, struct err *e)
+{
+    const struct sockaddr_in *in =
+        (const void *)&at->sa; /* the port is at the same place in IPv6 */
+    struct dns_addr host = *at;
+    char text[64], to[96];
+
+    ((struct sockaddr_in *)&host.sa)->sin_port = 0;
+    dns_addr_text(&host, text, sizeof text);
+    snprintf(to, sizeof to, host.sa.ss_family == AF_INET6 ? "::[%s]:%u" : "::%s:%u", text,
+             ntohs(in->sin_port));
+    t->connect_to = curl_slist_append(NULL, to);
+    return t->connect_to ? 0 : err_set(e, ERR_LOCAL, "out of memory");
+}
+
 int transfer_init(struct transfer *t, const struct http_site_spec *site,
                   const struct http_request *r, struct err *e)
 {
     static const char *const with_body[] = {"POST", "PUT", "PATCH"};
 
-    *t = (struct transfer){.http2 = site->http2,
-                           .allow_http = site->allow_http,
-                           .no_verify = site->no_verify};
+    *t = (struct transfer){
+        .http2 = site->http2, .allow_http = site->allow_http, .no_verify = site->no_verify};
     buf_init_secret(&t->body, r->body_len);
     if (site->http2)
         buf_init(&t->reply, r->max_body);
@@ -169,6 +183,8 @@ int transfer_init(struct transfer *t, const struct http_site_spec *site,
     if (check_url(t, r->url, e) || copy_headers(t, r, e))
         return -1;
     t->url = xstrdup(r->url);
+    if (r->at && set_place(t, r->at, e))
+        return -1;
     return r->body ? buf_put(&t->body, r->body, r->body_len) : 0;
 }
 
@@ -183,6 +199,7 @@ void transfer_done(struct transfer *t)
 {
     slist_wipe(t->headers);
     curl_slist_free_all(t->resolve);
+    curl_slist_free_all(t->connect_to);
     if (t->url)
         secret_wipe(t->url, strlen(t->url));
     free(t->url);
@@ -388,6 +405,11 @@ void transfer_setup(struct transfer *t, CURL *easy, const char *ca_pem, const ch
     curl_easy_setopt(easy, CURLOPT_USERAGENT, user_agent);
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, t->headers);
     curl_easy_setopt(easy, CURLOPT_RESOLVE, t->resolve);
+    if (t->connect_to) {
+        curl_easy_setopt(easy, CURLOPT_CONNECT_TO, t->connect_to);
+        curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
+        curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
+    }
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, t->error);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, t);

@@ -18,11 +18,12 @@ struct transfer {
     char *url;
     char host[TRANSFER_HOST_SIZE]; /* lower case; "[::1]" keeps its brackets */
     uint16_t port;
-    bool http2, allow_http;
+    bool http2, allow_http, no_verify;
     bool has_body, once;
     size_t body_read;   /* by libcurl, of body, when once */
     bool check_address; /* of every connection that is made */
     struct curl_slist *headers, *resolve;
+    struct curl_slist *connect_to; /* NULL: where the host is */
     struct buf body;
 
     struct buf reply;
