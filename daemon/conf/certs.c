@@ -504,7 +504,7 @@ static bool names_variant(const struct conf_strs *argv, const char *path)
 /* Several keys, one file: the last one would win. */
 static int check_variants(struct reader *r, const struct node *v, const struct cert_dst *d)
 {
-    for (size_t i = 0; d->n_keys > 1 && i < d->c.n_deployments; i++)
+    for (size_t i = 0; d->n_keys > 1 && !d->c.csr[0] && i < d->c.n_deployments; i++)
         for (size_t k = 0; k < d->c.deployments[i].n_steps; k++) {
             const struct conf_step *s = &d->c.deployments[i].steps[k];
 
