@@ -12,6 +12,7 @@
 #include "io/http.h"
 #include "link/keeper_client.h"
 #include "renew/renew.h"
+#include "respond/respond.h"
 #include "store/sqlite.h"
 
 #include <stdio.h>
@@ -37,6 +38,7 @@ struct wiring {
     struct providers *providers;
     struct publisher *publisher;
     struct acme *acme;
+    struct responders *responders;
     struct renew *renew;
     struct control *control;
 };
@@ -89,6 +91,8 @@ static void make_clients(struct wiring *w)
     const struct acme_env acme = {
         .loop = w->loop, .http = w->http, .keeper = keeper, .rng = &rng_system};
     w->acme = acme_new(&acme);
+    w->responders =
+        responders_new(&(struct responders_env){.loop = w->loop, .keeper = keeper});
 }
 
 static void make_control(struct wiring *w)
@@ -283,6 +287,7 @@ void wiring_free(struct wiring *w)
     if (w->store) {
         control_free(w->control);
         renew_free(w->renew);
+        responders_free(w->responders);
         publisher_free(w->publisher);
         providers_free(w->providers);
         acme_free(w->acme);

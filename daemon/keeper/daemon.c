@@ -359,6 +359,7 @@ static void make_parts(struct daemon *d, int admin_fd)
                                     .dir = &d->dir,
                                     .programs = d->programs,
                                     .systemd = geteuid() == 0 && steps_systemd_runs(),
+                                    .given = d->o->given,
                                     .answer = on_answer,
                                     .arg = d};
     struct engine_env engine = {.loop = d->loop,

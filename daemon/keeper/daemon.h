@@ -4,6 +4,7 @@
 #define RENEWD_KEEPER_DAEMON_H
 
 #include "base/log.h"
+#include "keeper/listen.h"
 #include "keeper/programs.h"
 
 #include <stdbool.h>
@@ -16,6 +17,7 @@ struct daemon_options {
     bool once;
     const char *const *engine_env;
     const char *notify_socket, *watchdog_usec, *watchdog_pid; /* NULL: not set */
+    struct listen_given given;
 };
 
 /* Until the end; returns the exit code. */

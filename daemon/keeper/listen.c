@@ -13,6 +13,8 @@
 #include <unistd.h>
 
 #define BACKLOG 1024
+#define GIVEN_FIRST 3 /* SD_LISTEN_FDS_START */
+#define GIVEN_MAX 64
 #define ADDR_TEXT 64
 
 union address {
@@ -113,6 +115,17 @@ static const char *purpose(const struct conf *c, const char *addr)
 }
 
 /* ---- opening ---- */
+
+struct listen_given listen_given(const char *pid, const char *n)
+{
+    int64_t process, count;
+    if (!pid || !n || !str_to_i64(pid, 1, INT32_MAX, &process) || process != getpid() ||
+        !str_to_i64(n, 1, GIVEN_MAX, &count))
+        return (struct listen_given){0};
+    for (int fd = GIVEN_FIRST; fd < GIVEN_FIRST + (int)count; fd++)
+        fcntl(fd, F_SETFD, FD_CLOEXEC);
+    return (struct listen_given){GIVEN_FIRST, (int)count};
+}
 
 /* -1: none of them. */
 static int take_given(const struct listen_given *given, const union address *wanted)

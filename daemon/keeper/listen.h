@@ -14,6 +14,9 @@ struct listen_given { /* descriptors that came with the process: first, ..., fir
     int first, n;
 };
 
+/* The texts of LISTEN_PID and LISTEN_FDS, or NULL. What is given is marked close-on-exec. */
+struct listen_given listen_given(const char *pid, const char *n);
+
 /* addr: ADDR:PORT of http01.listen or tlsalpn01.listen. Returns the socket: non-blocking, IPv6
  * only where it is IPv6. -1: ERR_LOCAL says who has the port and what helps; err.sys EAFNOSUPPORT
  * says that the machine lacks the address family. */

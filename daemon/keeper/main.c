@@ -137,7 +137,8 @@ static int run_daemon(const struct args *a, const struct programs *programs)
                                .engine_env = (const char *const *)env,
                                .notify_socket = getenv("NOTIFY_SOCKET"),
                                .watchdog_usec = getenv("WATCHDOG_USEC"),
-                               .watchdog_pid = getenv("WATCHDOG_PID")};
+                               .watchdog_pid = getenv("WATCHDOG_PID"),
+                               .given = listen_given(getenv("LISTEN_PID"), getenv("LISTEN_FDS"))};
     log_init(&log, "renewd");
     int code = daemon_run(&o, programs, &log);
     for (char **p = env; *p; p++)
