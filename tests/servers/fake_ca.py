@@ -23,6 +23,7 @@ orders newOrder order authz challenge finalize certificate renewalInfo revokeCer
     hold: SECONDS      before anything is sent
     send: drop         closes without a reply       cut: closes in the middle of the body
           drip         a byte of the body each 0.1 s    drip-header: header fields that never end
+          hints        103 Early Hints with fields of its own before the reply
           http10       HTTP/1.0, ended by the end of the connection     chunks: chunks whose sizes are none
 
 OPTIONs of a CA: terms (URL), eab {kid: base64url key}, eab_in_meta, meta (null: absent), directory (merged),
@@ -778,6 +779,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             while True:
                 self.wfile.write(b"X-Filler: and another one\r\n")
                 time.sleep(0.005)
+        if mode == "hints":
+            self.close_connection = False
+            self.wfile.write(b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\nLocation: https://x.test/\r\n\r\n")
         if mode == "http10":
             self.protocol_version = "HTTP/1.0"
             self._head(reply, None)

@@ -47,8 +47,9 @@ class Case:
 class CA:
     """A CA of a case's own: rules for its directory and accounts, keys for its entry in the configuration."""
 
-    def __init__(self, *rules, entry="", directory=None, **options):
+    def __init__(self, *rules, entry="", directory=None, trusted=True, **options):
         self.rules, self.entry, self.directory, self.options = list(rules), entry, directory, options
+        self.trusted = trusted
 
 
 def failed(*rules, next=SOON, **more):
@@ -66,7 +67,7 @@ WAITING = {
     "words": Case(at("order", headers={"Retry-After": "soon"}), processing=2, order=(2, 5)),
     "negative": Case(at("order", headers={"Retry-After": "-5"}), processing=2, order=(2, 5)),
     "nines": Case(at("order", headers={"Retry-After": "9" * 40}), slow=99, end=STILL, order=(1, 12)),
-    "processing": Case(processing=4, finalize=1, order=(4, 6)),
+    "processing": Case(processing=3, finalize=1, order=(3, 5)),
     "processing-long": Case(processing=99, end=STILL, why="POLL", finalize=1, order=(3, 10)),
 }
 
@@ -88,7 +89,7 @@ AUTHORIZATIONS = {
                        why="no usable token", challenge=0, finalize=0),
     "no-challenge": failed(challenges=[], why="offers no challenge", challenge=0, finalize=0),
     "again": Case(validation=["error", "ok"], challenge=2),
-    "heals": Case(validation=["error"], heals=2, challenge=(1, 3)),
+    "heals": Case(validation=["error"], heals=1, challenge=(1, 3)),
     "complains": Case(validation=["error"], end=STILL, why="no TXT record was found", challenge=(2, 5), finalize=0),
     "400-again": Case(validation=["error", "400"], challenge=2),
     "400-first": Case(validation=["400"], challenge=1),
@@ -106,6 +107,7 @@ AUTHORIZATIONS = {
                          authz=1, challenge=0),
     "cut-authz": Case(at("authz", 1, send="cut"), authz=2),
     "chunks": Case(at("authz", [1], send="chunks"), authz=2),
+    "hints": Case(*[at(k, send="hints") for k in ("newOrder", "authz", "order", "certificate")], finalize=1),
     "huge-authz": failed(at("authz", pad=HUGE), why="over 131072 bytes", authz=1, challenge=0),
 }
 
@@ -168,6 +170,13 @@ NEW_ORDERS = {
     "ready-again": failed(at("finalize", merge={"status": "ready"}),
                           at("order", since=2, merge={"status": "ready"}),
                           finalize=(2, 4), order=(4, 12), why="has not taken the request"),
+    "many-authzs": failed(at("newOrder", merge={"authorizations": ["https://x.test/a"] * 2000}), authz=0,
+                          why="too many authorizations"),
+    "http-authz": failed(at("newOrder", merge={"authorizations": ["http://x.test/a"]}), why="no https URL", authz=0),
+    "http-finalize": failed(at("newOrder", merge={"finalize": "http://x.test/f"}), why="no https URL", authz=0),
+    "no-names": failed(at("newOrder", merge={"identifiers": None}), why="no or too many identifiers", authz=0),
+    "ansi": failed(refuse("newOrder", "malformed", "\u001b[31mred\r\nX: y\u0000\u202e\u009b2J" + "long " * 500),
+                   why="red"),
     "terms-new": failed(refuse("newOrder", "userActionRequired", "Terms of service have changed", 403,
                                instance="https://ca.test/terms?u=1"), next=LATER,
                         why=["https://ca.test/terms?u=1", "person must act"]),
@@ -212,6 +221,8 @@ FINALIZATIONS = {
     "fate-mute": failed(fate={"invalid": None}, why="gives no reason", finalize=1),
     "fate-string": failed(fate={"invalid": "because"}, why="because", finalize=1),
     "no-cert-url": Case(at("finalize", merge={"certificate": None}), at("order", [1, 2], merge={"certificate": None})),
+    "http-cert": failed(at("finalize", merge={"certificate": "ftp://x.test/c"}),
+                        at("order", since=2, merge={"certificate": "http://x.test/c"}), why="no https URL", certificate=0),
     "order-502": Case(at("order", 2, status=502, body=HTML), processing=2, finalize=1),
     "order-404": failed(at("order", status=404, problem={"type": "malformed", "detail": "No order for ID"}),
                         why="No order for ID", finalize=0, order=(1, 2)),
@@ -295,6 +306,8 @@ SERVERS = {
     "d-list": failed(directory=1, newOrder=0, why="no JSON object", ca=CA(at("directory", json=[[]]))),
     "d-deep": failed(directory=1, newOrder=0, why="no JSON", ca=CA(at("directory", body="[" * 100000))),
     "d-huge": failed(directory=1, newOrder=0, why="over 262144 bytes", ca=CA(at("directory", pad=HUGE))),
+    "d-untrusted": failed(newOrder=0, directory=0, why=["not trusted", "set ca_file"], ca=CA(trusted=False)),
+    "d-refused": failed(newOrder=0, directory=0, why="cannot connect", ca=CA(directory="refused")),
     "herd": failed(directory=1, newOrder=0, next=(3500, 3700), why="web page", ca=CA(
         at("directory", status=503, body=HTML, headers={"Retry-After": "3600"}), entry="max_orders: 1")),
     **{f"herd-{i}": failed(newOrder=0, next=(3500, 3700), why="web page", ca="herd") for i in range(5)},
@@ -339,6 +352,11 @@ SERVERS = {
                                  "is deactivated", 403, [2, 3]))),
     "no-list": failed(newOrder=4, ca=CA(at("newOrder", perform=True, send="drop"), orders_list=False),
                       why="without a reply"),
+    "chains": Case(certificate=(9, 13), ca=CA(
+        at("certificate", 1, headers={"Link": ", ".join(f'</x>;rel="up", <https://%s/chains/certificate/chains-x.1.{i}>'
+                                                        ';title="a, b";REL="other  Alternate"' for i in range(12))}),
+        at("certificate", 2, status=500), at("certificate", 3, body=HTML), at("certificate", 4, pad=HUGE),
+        at("certificate", 5, append="-----BEGIN PRIVATE KEY-----"), entry="preferred_chain: No Such Root")),
     "slow-finalize": Case(finalize=1, ca=CA(at("finalize", hold=6), entry="timeout: 1s")),
     "drip-order": Case(newOrder=1, finalize=1, ca=CA(at("newOrder", send="drip"), entry="timeout: 1s")),
     "header-order": failed(newOrder=(1, 4), why="header", ca=CA(at("newOrder", send="drip-header"))),
@@ -353,7 +371,7 @@ def plan_of(cases):
         plan["names"][f"{label}-x"] = {"rules": c.rules, **c.options}
         if isinstance(c.ca, CA):
             options = {k: v for k, v in c.ca.options.items()}
-            if c.ca.directory and c.ca.directory != "closed":
+            if isinstance(c.ca.directory, dict):
                 options["directory"] = c.ca.directory
             plan["cas"][label] = {"rules": c.ca.rules, **options}
     return plan
@@ -369,9 +387,10 @@ def configuration(world, ca, cases):
         mine = c.ca or "lab"
         if isinstance(c.ca, CA):
             mine = label
-            url = ca.closed if c.ca.directory == "closed" else ca.directory_of(label)
-            cas.append(f'  {label}: {{directory: "{url}", ca_file: "{ca.ca_file}"'
-                       f'{", " + c.ca.entry if c.ca.entry else ""}}}')
+            url = {"closed": ca.closed, "refused": ca.closed.replace("14001", "14002")}.get(
+                c.ca.directory if isinstance(c.ca.directory, str) else "", ca.directory_of(label))
+            trust = f', ca_file: "{ca.ca_file}"' if c.ca.trusted else ""
+            cas.append(f'  {label}: {{directory: "{url}"{trust}{", " + c.ca.entry if c.ca.entry else ""}}}')
         certs.append(f"  - {{name: {label}, names: [{names}], ca: {mine}{', ' + c.cert if c.cert else ''}}}")
     return "\n".join(["defaults: {email: hostmaster@example.test, agree_tos: true}", "cas:", *cas,
                       f"dns: {{resolvers: [{world.resolver.address}], check: none}}", "providers:",
@@ -389,7 +408,8 @@ class Play:
     def __init__(self, lab, cases):
         self.cases = cases
         self.world = World(lab, second=False)
-        self.ca = FaultyCA(lab, plan_of(cases), self.world.primary.address)
+        plan = json.loads(json.dumps(plan_of(cases)).replace("%s", f"{lab.address(100)}:14000"))
+        self.ca = FaultyCA(lab, plan, self.world.primary.address)
         self.daemon = Renewd(lab, configuration(self.world, self.ca, cases))
         self.daemon.secret("one.key", self.world.key.secret)
         self.daemon.start()
@@ -444,6 +464,8 @@ class Play:
         if run.get("outcome") != outcome:
             self.complain(label, f"{run.get('outcome')} instead of {outcome}: {now['why']} {now.get('waiting')}")
         said = f"{now['why']} {now.get('waiting') or ''} {run.get('error') or ''}"
+        if any(ord(c) < 32 or ord(c) in range(127, 160) or ord(c) in range(0x202a, 0x202f) for c in said):
+            self.complain(label, f"is told raw: {said!r}")
         for text in case.why:
             if text not in said:
                 self.complain(label, f"does not say {text!r}: {said}")
@@ -457,16 +479,32 @@ class Play:
         if not case.next[0] <= ahead <= case.next[1]:
             self.complain(label, f"next in {ahead:.0f} s, not {case.next}: {now['why']}")
 
-    def second_runs(self):
+    def check_all(self):
+        """The second runs go on while the first ones of the others are looked at."""
         again = {label: c.again for label, c in self.cases.items() if c.again}
+        self.log = self.ca.log()
+        for label in again:
+            self.check(label, self.cases[label])
         begin = time.time()
         for label in again:
             self.daemon.ctl("renew", label, "--force")
+        for label, case in self.cases.items():
+            if label not in again:
+                self.check(label, case)
         self.settle(again, 40)
         self.log = self.ca.log()
         for label, case in again.items():
             case.ca = self.cases[label].ca
             self.check(label, case, begin)
+            self.check_replaces(label, case, begin)
+
+    def check_replaces(self, label, case, begin):
+        """It is named in the first newOrder; not in the one after a refusal that may have been for that."""
+        sent = ["replaces" in r["payload"] for r in self.requests(label, case, begin, time.time())
+                if r["kind"] == "newOrder"]
+        want = {"replaces-429": [True, True], "replaces-500": [True] * 4 + [False]}.get(label, [True, False])
+        if sent != want[:len(sent)]:
+            self.complain(label, f"newOrders with replaces: {sent}")
 
     def quiet(self):
         """Nobody asks what nobody needs: outside of its runs a certificate costs renewal information only."""
@@ -475,7 +513,7 @@ class Play:
             self.complain("protocol", text)
         for r in log["requests"]:
             label = r["name"].removesuffix("-x")
-            if r["ca"] == "lossy" and r["kind"] == "order":
+            if r["ca"] == "lossy" and r["kind"] == "order" or r["name"] == "":
                 continue
             if label in self.runs and r["kind"] != "renewalInfo" and not any(
                     began - 1 <= r["t"] <= ended for began, ended in self.runs[label]):
@@ -494,10 +532,7 @@ def play(name, groups, seconds):
     with Lab(name) as lab:
         p = Play(lab, cases)
         p.settle(cases, seconds)
-        p.log = p.ca.log()
-        for label, case in cases.items():
-            p.check(label, case)
-        p.second_runs()
+        p.check_all()
         p.quiet()
         if p.bad:
             raise LabError(f"{len(p.bad)} complaints\n" + "\n".join(p.bad))
