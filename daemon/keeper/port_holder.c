@@ -10,10 +10,9 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
-#define TABLE_MAX (1u << 20)
+#define LINES_MAX 10000 /* sockets that listen come first in the table */
 #define STATE_LISTEN 0x0A
 #define COMM_MAX 32
 
@@ -32,13 +31,13 @@ static unsigned long inode_of_line(const char *line, uint16_t port)
 
 static unsigned long find_inode(const char *table, uint16_t port)
 {
-    CLEANUP_BUF struct buf text;
+    char line[512];
     unsigned long inode = 0;
-    buf_init(&text, TABLE_MAX);
-    if (file_read_at(AT_FDCWD, table, false, &text, NULL, NULL))
-        return 0;
-    for (const char *line = buf_str(&text); line && !inode; line = strchr(line + 1, '\n'))
+    FILE *f = fopen(table, "re");
+    for (int i = 0; f && !inode && i < LINES_MAX && fgets(line, sizeof(line), f); i++)
         inode = inode_of_line(line, port);
+    if (f)
+        fclose(f);
     return inode;
 }
 
