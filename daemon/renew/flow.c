@@ -160,9 +160,21 @@ static void queue(struct cert *c)
     int64_t priority = c->forced       ? 0
                        : c->in.present ? c->in.not_after_ms
                                        : renew_now(c->renew) + POLICY_DAY;
+    limits_queue(c, ca);
     scheduler_queue(c->renew->scheduler, &c->item, lane, ca->max_orders, priority,
                     c->st.failures > 0 && !c->forced);
     c->since_ms = renew_now(c->renew);
+}
+
+void flow_leave_ca(struct renew *r)
+{
+    for (size_t i = 0; i < r->n; i++) {
+        struct cert *c = r->certs[i];
+        if (!c->item.lane || c->item.running || c->conf->cas.n < 2)
+            continue;
+        scheduler_done(r->scheduler, &c->item);
+        queue(c);
+    }
 }
 
 static void deploy_due(struct cert *c, bool all)

@@ -21,6 +21,8 @@ void flow_resume_deploy(struct cert *c, const struct json *stored);
 void flow_reconfigured(struct cert *c);
 /* Stops what runs. abandon: nobody will take up its order, nothing of it is kept. */
 void flow_stop(struct cert *c, bool abandon);
+/* A CA is away: who waits for it and has another one goes there. */
+void flow_leave_ca(struct renew *r);
 bool flow_busy(const struct cert *c); /* an order, a deployment or a question runs */
 
 struct flow_next { /* why and when, for status */

@@ -84,8 +84,9 @@ int64_t health_away_until(const struct healths *hs, const char *directory)
 bool health_probe(struct healths *hs, const char *directory, int64_t now_ms)
 {
     struct health *h = map_get(hs->of, directory);
-    if (!h || !h->away_until_ms || h->away_until_ms > now_ms || h->probing)
+    if (!h || !h->away_until_ms || h->away_until_ms > now_ms)
         return false;
     h->probing = true;
+    h->away_until_ms = now_ms + HEALTH_PROBE_MS;
     return true;
 }

@@ -19,6 +19,7 @@
 #define HEALTH_FAILURES 5u
 #define HEALTH_FIRST_MS 30000
 #define HEALTH_LONGEST_MS (30 * 60 * 1000)
+#define HEALTH_PROBE_MS (5 * 60 * 1000)
 
 struct healths;
 struct healths *healths_new(void);
@@ -28,10 +29,10 @@ void healths_free(struct healths *h); /* NULL is fine */
  * ERR_NONE, or a failure that is not the server's: it answers. */
 void health_note(struct healths *h, const char *directory, const struct err *err, int64_t began_ms,
                  int64_t now_ms);
-/* Until when it is left alone: 0 not at all, else wall time, which may have come: then one attempt
- * is to find out, as health_probe() says. */
+/* Until when it is left alone: 0 not at all, else wall time, which may have come. */
 int64_t health_away_until(const struct healths *h, const char *directory);
-/* The time has come, and nobody tries yet: the caller does. */
+/* The time has come: the caller finds out, and it is left alone for HEALTH_PROBE_MS more by
+ * others. */
 bool health_probe(struct healths *h, const char *directory, int64_t now_ms);
 
 #endif

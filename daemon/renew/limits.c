@@ -8,8 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define PROBE_MS (5 * POLICY_MINUTE) /* nobody else starts while one finds out */
-
 void limits_init(struct limits *l)
 {
     l->budgets = budgets_new();
@@ -31,11 +29,12 @@ static const struct conf_ca *ca_at(const struct cert *c, unsigned i)
     return ca ? ca : &c->renew->conf->cas[0];
 }
 
-/* An order that is under way is brought to its end where it is. */
+/* An order that is known to exist is brought to its end where it is. */
 const struct conf_ca *limits_ca(const struct cert *c)
 {
     const struct renew *r = c->renew;
-    for (unsigned i = 0; i < c->conf->cas.n && !c->order; i++) {
+    bool bound = c->order && c->order->url[0];
+    for (unsigned i = 0; i < c->conf->cas.n && !bound; i++) {
         const struct conf_ca *ca = ca_at(c, c->st.ca + i);
         if (health_away_until(r->limits.healths, ca->directory) <= renew_now(r))
             return ca;
@@ -162,9 +161,10 @@ int64_t limits_free_at(const struct cert *c, const struct conf_ca *ca, char *why
 }
 
 /* Who is held when, by what the account has left and by whether the CA is there. */
-static void hold_lanes(const struct cert *c, const struct conf_ca *ca, int64_t away_until_ms)
+static void hold_lanes(const struct cert *c, const struct conf_ca *ca)
 {
     struct renew *r = c->renew;
+    int64_t away_until_ms = health_away_until(r->limits.healths, ca->directory);
     CLEANUP_FREE char *account = budget_account(ca);
     CLEANUP_FREE char *counting = xasprintf("%s, new orders", account);
     struct budget orders = {BUDGET_ORDERS, &ca->orders_limit, account, ""};
@@ -202,7 +202,7 @@ size_t limits_take(struct cert *c, const struct conf_ca *ca, struct budget_write
     struct taking t = taking_of(c, writes);
     visit(c, ca, OF_ORDERS | OF_CERTIFICATES, take, &t);
     c->counted = true;
-    hold_lanes(c, ca, health_away_until(c->renew->limits.healths, ca->directory));
+    hold_lanes(c, ca);
     return t.n;
 }
 
@@ -233,30 +233,37 @@ size_t limits_give_back(struct cert *c, const struct conf_ca *ca, const struct e
 
 /* ---- whether it is there ---- */
 
+void limits_queue(const struct cert *c, const struct conf_ca *ca)
+{
+    if (ca->orders_limit.n && !c->order)
+        hold_lanes(c, ca);
+}
+
 void limits_began(struct cert *c, const struct conf_ca *ca)
 {
     struct renew *r = c->renew;
     c->began_ms = renew_now(r);
     if (health_probe(r->limits.healths, ca->directory, c->began_ms))
-        hold_lanes(c, ca, c->began_ms + PROBE_MS);
+        hold_lanes(c, ca);
 }
 
-void limits_note(struct cert *c, const struct conf_ca *ca, const struct err *err)
+bool limits_note(struct cert *c, const struct conf_ca *ca, const struct err *err)
 {
     struct healths *h = c->renew->limits.healths;
-    int64_t before = health_away_until(h, ca->directory);
+    int64_t now = renew_now(c->renew), before = health_away_until(h, ca->directory);
     struct log_ctx log = {c->renew->env.log, NULL};
     char span[32];
-    health_note(h, ca->directory, err, c->began_ms, renew_now(c->renew));
+    health_note(h, ca->directory, err, c->began_ms, now);
     int64_t after = health_away_until(h, ca->directory);
     if (before == after)
-        return;
+        return false;
     if (after && !before)
         log_warn(&log, "CA %s does not answer: it is left alone for %s, then for longer", ca->name,
-                 str_from_duration(after - renew_now(c->renew), span, sizeof(span)));
+                 str_from_duration(after - now, span, sizeof(span)));
     else if (!after)
         log_info(&log, "CA %s answers again", ca->name);
-    hold_lanes(c, ca, after);
+    hold_lanes(c, ca);
+    return after && !before;
 }
 
 void limits_text(const struct cert *c, const struct conf_ca *ca, char *buf, size_t size)

@@ -40,10 +40,13 @@ size_t limits_take(struct cert *c, const struct conf_ca *ca, struct budget_write
 size_t limits_give_back(struct cert *c, const struct conf_ca *ca, const struct err *err,
                         struct budget_write *writes);
 
+/* Before it waits in its lane. */
+void limits_queue(const struct cert *c, const struct conf_ca *ca);
 /* Before the job: the only one to find out whether a CA that was away answers again. */
 void limits_began(struct cert *c, const struct conf_ca *ca);
-/* The CA has answered (err class ERR_NONE), or an attempt has ended. */
-void limits_note(struct cert *c, const struct conf_ca *ca, const struct err *err);
+/* The CA has answered (err class ERR_NONE), or an attempt has ended. true: it is away from now on,
+ * and who waits for it may go to the next one. */
+bool limits_note(struct cert *c, const struct conf_ca *ca, const struct err *err);
 /* Why its lane is held: "CA letsencrypt allows 300 new orders in 3 h: waiting for the next" */
 void limits_text(const struct cert *c, const struct conf_ca *ca, char *buf, size_t size);
 

@@ -105,8 +105,9 @@ static void settle(struct cert *c, const char *ca_name, const struct job_result 
     struct batch b;
     if (!ca)
         return;
-    if (res->at_ca || res->err->cls == ERR_NONE)
-        limits_note(c, ca, res->at_ca ? res->err : &none);
+    if ((res->at_ca || res->err->cls == ERR_NONE) &&
+        limits_note(c, ca, res->at_ca ? res->err : &none))
+        flow_leave_ca(c->renew);
     if (res->err->cls == ERR_NONE)
         return;
     b.n = b.n_texts = 0;

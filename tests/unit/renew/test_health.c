@@ -57,9 +57,9 @@ static void one_attempt_finds_out(void **state)
         assert_false(health_probe(h, DIR, until - 1));
         assert_true(health_probe(h, DIR, until));
         assert_false(health_probe(h, DIR, until));
-        now = until + 1000;
-        fail_times(h, 1, now + 11);
-        now += 11;
+        assert_int_equal(health_away_until(h, DIR), until + HEALTH_PROBE_MS);
+        now = until + 1011;
+        fail_times(h, 1, now);
     }
     assert_int_equal(pause, HEALTH_LONGEST_MS);
     now = health_away_until(h, DIR);
