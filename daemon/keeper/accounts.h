@@ -1,7 +1,13 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Accounts at CAs: accounts/ID/{key.pem, account.json}, ID from (directory, eab kid, account name),
- * so that entries of `cas` that name the same account share it. Keys stay in memory once read.
+ * Accounts at CAs, in accounts/ID/, ID from (directory, eab kid, account name), so that entries of
+ * `cas` that name the same account share it. Keys stay in memory once read.
+ *
+ *     key.pem       the key in force
+ *     pending.pem   one that is to take its place: durable before the CA hears of it, so that after
+ *                   a crash the CA can be asked which of the two it knows
+ *     previous.pem  the one before, until the next change
+ *     account.json  URL, and what it belongs to
  */
 #ifndef RENEWD_KEEPER_ACCOUNTS_H
 #define RENEWD_KEEPER_ACCOUNTS_H
@@ -11,10 +17,15 @@
 #include "keeper/statedir.h"
 #include "keys/pkey.h"
 
+#include <stdint.h>
+
 struct account {
     char id[33];
-    char *url;        /* "" while none is known */
-    struct pkey *key; /* NULL while there is none */
+    char *url;              /* "" while none is known */
+    struct pkey *key;       /* NULL while there is none */
+    struct pkey *pending;   /* NULL: no change of keys is under way or was cut short */
+    int64_t created_ms;     /* when its URL was stored first; 0: not known */
+    int64_t deactivated_ms; /* by the operator, for good; 0: it is not */
 };
 
 struct accounts;
@@ -24,8 +35,27 @@ void accounts_free(struct accounts *a);
 /* NULL only when its files cannot be read. Valid as long as a. */
 struct account *accounts_get(struct accounts *a, const struct conf_ca *ca, struct err *e);
 /* Makes the key when there is none: durable before it is used. */
-int accounts_need_key(struct accounts *a, struct account *acc, struct err *e);
+int accounts_need_key(struct accounts *a, struct account *acc, const struct conf_ca *ca,
+                      struct err *e);
 int accounts_set_url(struct accounts *a, struct account *acc, const struct conf_ca *ca,
                      const char *url, struct err *e);
+
+/* Takes key, also when it fails: durable as pending.pem. */
+int accounts_put_pending(struct accounts *a, struct account *acc, struct pkey *key, struct err *e);
+/* The pending key is the one in force from now on. */
+int accounts_adopt_pending(struct accounts *a, struct account *acc, struct err *e);
+int accounts_drop_pending(struct accounts *a, struct account *acc, struct err *e);
+int accounts_deactivate(struct accounts *a, struct account *acc, const struct conf_ca *ca,
+                        int64_t now_ms, struct err *e);
+/* -1: the account was deactivated, and what to do about it. */
+int accounts_check_active(const struct account *acc, const struct conf_ca *ca, struct err *e);
+
+/* What lies on the disk, whether configured or not; texts live for the call. */
+struct account_found {
+    const char *id, *directory, *name, *kid, *url; /* "" where account.json does not say */
+    const struct account *account;                 /* NULL: its files cannot be read */
+};
+int accounts_each(struct accounts *a, void (*fn)(void *arg, const struct account_found *),
+                  void *arg, struct err *e);
 
 #endif

@@ -218,11 +218,12 @@ int certs_prepare(const struct certs_env *env, const struct conf_cert *cert, boo
 {
     struct err damaged = ERR_INIT; /* what cannot be read is made anew */
     const struct pending *k = pending_get(env->pendings, cert->name, &damaged);
+    bool reuse = cert->reuse_key && !env->new_key;
     *ret_generate = false;
     *ret = NULL;
-    if (k && !fresh && pending_fits(k, cert) && (cert->reuse_key || !is_installed(env, cert, k)))
+    if (k && !fresh && pending_fits(k, cert) && (reuse || !is_installed(env, cert, k)))
         return 0;
-    CLEANUP_PKEY struct pkey *key = cert->reuse_key ? installed_key(env, cert) : NULL;
+    CLEANUP_PKEY struct pkey *key = reuse ? installed_key(env, cert) : NULL;
     if (!key && is_slow(cert->key)) {
         *ret_generate = true;
         return 0;

@@ -18,6 +18,7 @@ struct certs_env {
     struct pendings *pendings;
     struct cert_cache *cache;
     const struct clock *clock;
+    bool new_key; /* whatever reuse_key says: the installed one is to be done with */
 };
 
 /*

@@ -18,6 +18,7 @@
 #include "keeper/services.h"
 #include "keeper/steps.h"
 #include "keeper/users.h"
+#include "keeper/verbs.h"
 #include "loop/lines.h"
 
 #include <errno.h>
@@ -55,6 +56,7 @@ struct daemon {
     struct services *services;
     struct engine *engine;
     struct admin *admin;
+    struct verbs_env verbs;
     struct watch_signal *signals[SIGNALS];
     struct timer watchdog;
     bool ready, stopping, reloading, again;
@@ -164,6 +166,7 @@ static void reload(void *arg)
         return;
     }
     d->reloading = true;
+    admin_reload_began(d->admin);
     if (!d->ready || d->stopping) {
         reload_end(d, EXIT_FAILED, d->stopping ? "renewd is stopping" : "renewd is still starting");
         return;
@@ -266,6 +269,12 @@ static void on_answer(void *arg, enum keeper_msg_type type, uint32_t id, const v
     engine_answer(d->engine, type, id, msg, fd);
 }
 
+static bool is_up(void *arg)
+{
+    struct daemon *d = arg;
+    return engine_is_up(d->engine);
+}
+
 static void on_signal(void *arg, int sig)
 {
     struct daemon *d = arg;
@@ -360,6 +369,7 @@ static void make_parts(struct daemon *d, int admin_fd)
                                     .programs = d->programs,
                                     .systemd = geteuid() == 0 && steps_systemd_runs(),
                                     .given = d->o->given,
+                                    .up = is_up,
                                     .answer = on_answer,
                                     .arg = d};
     struct engine_env engine = {.loop = d->loop,
@@ -374,6 +384,14 @@ static void make_parts(struct daemon *d, int admin_fd)
     d->services = services_new(&services);
     d->engine = engine_new(&engine, &handler, d);
     d->admin = admin_new(d->loop, admin_fd, reload, d);
+    d->verbs = (struct verbs_env){.loop = d->loop,
+                                  .log = d->log,
+                                  .dir = &d->dir,
+                                  .programs = d->programs,
+                                  .file = d->o->file,
+                                  .services = d->services,
+                                  .admin = d->admin};
+    verbs_serve(&d->verbs);
 }
 
 static int start(struct daemon *d)

@@ -127,9 +127,14 @@ void engine_answer(struct engine *g, enum keeper_msg_type type, uint32_t id, con
         close(fd);
 }
 
+bool engine_is_up(const struct engine *g)
+{
+    return g->state == UP && g->channel;
+}
+
 bool engine_ping(struct engine *g)
 {
-    if (g->state != UP || !g->channel)
+    if (!engine_is_up(g))
         return false;
     engine_answer(g, KEEPER_MSG_PING, 0, NULL, -1);
     return true;

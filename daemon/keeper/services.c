@@ -13,6 +13,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "keeper/account_keys.h"
 #include "keeper/accounts.h"
 #include "keeper/certs.h"
 #include "keeper/disk.h"
@@ -22,6 +23,7 @@
 #include "keeper/pending.h"
 #include "keeper/sign.h"
 #include "keeper/steps.h"
+#include "keeper/tasks.h"
 #include "keeper/workers.h"
 
 #include <stdlib.h>
@@ -34,6 +36,8 @@ struct services {
     struct services_env env;
     struct conf *conf;
     struct accounts *accounts;
+    struct tasks *ca_tasks;
+    struct account_keys *account_keys;
     struct pendings *pendings;
     struct cert_cache *cache;
     struct steps *steps;
@@ -53,6 +57,7 @@ struct task {
     struct keygen *keygen;
     bool wants_key; /* and waits until fewer keys are being made */
     char *provider; /* a worker that starts */
+    const struct account *account; /* whose key is being made, or found out about */
     struct conf *conf;
     const struct conf_cert *cert;
     const char *what; /* for the log: deployment of the step */
@@ -65,11 +70,29 @@ struct task {
     struct defer next; /* that frame's turn */
 };
 
+static bool send_task(void *arg, enum keeper_msg_type type, const void *msg);
+static void account_ready(void *arg, const struct account *account, const struct err *err);
+
+static void make_account_parts(struct services *s)
+{
+    const struct tasks_env tasks = {.loop = s->env.loop, .send = send_task, .arg = s};
+    s->accounts = accounts_new(s->env.dir);
+    s->ca_tasks = tasks_new(&tasks);
+    const struct account_keys_env keys = {.loop = s->env.loop,
+                                          .log = s->env.log,
+                                          .accounts = s->accounts,
+                                          .tasks = s->ca_tasks,
+                                          .program = s->env.programs->self,
+                                          .ready = account_ready,
+                                          .arg = s};
+    s->account_keys = account_keys_new(&keys);
+}
+
 struct services *services_new(const struct services_env *env)
 {
     struct services *s = xnew(struct services);
     s->env = *env;
-    s->accounts = accounts_new(env->dir);
+    make_account_parts(s);
     s->pendings = pendings_new(env->dir);
     s->cache = cert_cache_new();
     s->steps =
@@ -176,6 +199,15 @@ static int refuse(struct services *s, uint32_t id, const struct err *e)
     return 0;
 }
 
+static bool send_task(void *arg, enum keeper_msg_type type, const void *msg)
+{
+    struct services *s = arg;
+    if (!s->env.up || !s->env.up(s->env.arg))
+        return false;
+    answer(s, type, 0, msg);
+    return true;
+}
+
 static struct certs_env certs_env(const struct services *s)
 {
     return (struct certs_env){.conf = s->conf,
@@ -206,6 +238,10 @@ static int do_sign(struct services *s, uint32_t id, const union keeper_msg *m)
     struct err e = ERR_INIT;
     struct sign_env env = {
         .conf = s->conf, .dir = s->env.dir, .accounts = s->accounts, .pendings = s->pendings};
+    if (m->sign.task && !(env.task = tasks_find(s->ca_tasks, m->sign.task))) {
+        err_set(&e, ERR_CANCELLED, "the task is over");
+        return refuse(s, id, &e);
+    }
     buf_init(&jws, KEEPER_MSG_JWS_MAX);
     if (sign_request(&env, &m->sign, &jws, &e))
         return refuse(s, id, &e);
@@ -213,7 +249,7 @@ static int do_sign(struct services *s, uint32_t id, const union keeper_msg *m)
     return 0;
 }
 
-static void tell_account(struct services *s, uint32_t id, struct account *a)
+static void tell_account(struct services *s, uint32_t id, const struct account *a)
 {
     struct keeper_msg_account_is m = {.url = a->url,
                                       .thumbprint = a->key ? pkey_thumbprint(a->key) : ""};
@@ -227,8 +263,32 @@ static int do_account(struct services *s, uint32_t id, const union keeper_msg *m
     struct account *a;
     if (find_ca(s, m->account.ca, &ca, &e) || !(a = accounts_get(s->accounts, ca, &e)))
         return refuse(s, id, &e);
-    tell_account(s, id, a);
+    int waits = accounts_check_active(a, ca, &e)
+                    ? -1
+                    : account_keys_ready(s->account_keys, s->conf, ca, a, &e);
+    if (waits < 0)
+        return refuse(s, id, &e);
+    if (waits)
+        task_new(s, id)->account = a;
+    else
+        tell_account(s, id, a);
     return 0;
+}
+
+static void account_ready(void *arg, const struct account *account, const struct err *err)
+{
+    struct services *s = arg;
+    list_each(it, &s->tasks)
+    {
+        struct task *t = list_item(it, struct task, node);
+        if (t->account != account)
+            continue;
+        if (err_is(err))
+            refuse(s, t->id, err);
+        else
+            tell_account(s, t->id, account);
+        task_free(t);
+    }
 }
 
 static int do_set_account(struct services *s, uint32_t id, const union keeper_msg *m)
@@ -410,6 +470,7 @@ static int do_prepare(struct services *s, uint32_t id, const union keeper_msg *m
     bool generate;
     if (must_wait(s, id, KEEPER_MSG_PREPARE, m->prepare.cert, &m->prepare))
         return 0;
+    env.new_key = tasks_replace(s->ca_tasks, m->prepare.cert);
     if (find_cert(s, m->prepare.cert, &cert, &e) ||
         certs_prepare(&env, cert, m->prepare.fresh, &generate, &w, &e))
         return refuse(s, id, &e);
@@ -710,6 +771,8 @@ static const struct service {
 
 int services_request(struct services *s, const struct frame_head *h, const union keeper_msg *m)
 {
+    if (tasks_message(s->ca_tasks, (enum keeper_msg_type)h->type, m) == 0)
+        return 0;
     for (size_t i = 0; i < ARRAY_LEN(table); i++) {
         if (table[i].type != h->type)
             continue;
@@ -725,7 +788,22 @@ void services_reset(struct services *s)
     list_each(it, &s->tasks) list_item(it, struct task, node)->wants_key = false;
     while (!list_empty(&s->tasks))
         task_cancel(list_item(s->tasks.next, struct task, node));
+    tasks_lost(s->ca_tasks);
     workers_reset(s->workers);
+}
+
+struct services_parts services_parts(const struct services *s)
+{
+    return (struct services_parts){.conf = s->conf,
+                                   .accounts = s->accounts,
+                                   .account_keys = s->account_keys,
+                                   .tasks = s->ca_tasks,
+                                   .pendings = s->pendings};
+}
+
+bool services_busy(const struct services *s, const char *cert)
+{
+    return map_get(s->busy, cert) != NULL;
 }
 
 void services_free(struct services *s)
@@ -740,6 +818,8 @@ void services_free(struct services *s)
     steps_free(s->steps);
     workers_free(s->workers);
     webroots_free(s->webroots);
+    account_keys_free(s->account_keys);
+    tasks_free(s->ca_tasks);
     accounts_free(s->accounts);
     pendings_free(s->pendings);
     cert_cache_free(s->cache);

@@ -24,6 +24,8 @@ struct services_env {
     const struct programs *programs;
     bool systemd;
     struct listen_given given;
+    /* The engine has its configuration and can be asked for something. */
+    bool (*up)(void *arg);
     /* An answer for the engine; takes fd. */
     void (*answer)(void *arg, enum keeper_msg_type type, uint32_t id, const void *msg, int fd);
     void *arg;
@@ -37,5 +39,16 @@ void services_configure(struct services *s, struct conf *c);
 void services_reset(struct services *s);
 /* -1: not a request, or one without an id or with one in use: the engine is to be ended. */
 int services_request(struct services *s, const struct frame_head *h, const union keeper_msg *m);
+
+/* For those who serve the admin socket; all belong to s. */
+struct services_parts {
+    struct conf *conf; /* in force; NULL: none yet. It changes with services_configure() */
+    struct accounts *accounts;
+    struct account_keys *account_keys;
+    struct tasks *tasks;
+    struct pendings *pendings;
+};
+struct services_parts services_parts(const struct services *s);
+bool services_busy(const struct services *s, const char *cert); /* something of it is on its way */
 
 #endif

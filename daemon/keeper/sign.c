@@ -5,7 +5,6 @@
 #include "base/str.h"
 #include "keeper/live.h"
 #include "keys/jws.h"
-#include "link/keeper.h"
 
 #include <string.h>
 
@@ -170,6 +169,87 @@ static char *deactivate(struct job *j, struct err *e)
     return xstrdup("{\"status\":\"deactivated\"}");
 }
 
+/* ---- payloads of tasks ---- */
+
+static int own_url(const struct job *j, struct err *e)
+{
+    if (str_eq(j->m->url, j->account->url))
+        return 0;
+    return err_set(e, ERR_DENIED, "refused: that is not the account's URL");
+}
+
+static void add_contact(const struct job *j, struct json *p)
+{
+    struct json *contact = json_add_array(p, "contact");
+    CLEANUP_FREE char *mailto = xasprintf("mailto:%s", j->ca->email);
+    if (j->ca->email[0])
+        json_add_text(contact, NULL, mailto);
+}
+
+static char *update_account(struct job *j, struct err *e)
+{
+    if (own_url(j, e))
+        return NULL;
+    struct json *p = json_object();
+    add_contact(j, p);
+    if (j->ca->agree_tos)
+        json_add_bool(p, "termsOfServiceAgreed", true);
+    return print(p);
+}
+
+static char *deactivate_account(struct job *j, struct err *e)
+{
+    return own_url(j, e) ? NULL : xstrdup("{\"status\":\"deactivated\"}");
+}
+
+static char *text_of(const struct buf *b, int rc)
+{
+    return rc ? NULL : xstrndup((const char *)b->data, b->len);
+}
+
+static char *key_change(struct job *j, struct err *e)
+{
+    CLEANUP_BUF struct buf inner;
+    buf_init(&inner, KEEPER_MSG_JWS_MAX);
+    if (!j->account->pending) {
+        err_set(e, ERR_BUG, "there is no key to change to");
+        return NULL;
+    }
+    return text_of(&inner, jws_key_change(j->account->pending, j->account->key, j->account->url,
+                                          j->m->url, &inner, e));
+}
+
+/* The old one is revoked only once another one, with another key, stands in its place. */
+static int check_replaced(const struct job *j, struct err *e)
+{
+    const struct sign_task *t = j->env->task;
+    struct live l;
+    if (t->kind != KEEPER_TASK_REPLACE)
+        return 0;
+    if (live_read(j->env->dir, t->cert, &l, e))
+        return -1;
+    bool other = l.present && !str_eq(l.fingerprint, t->fingerprint);
+    bool fresh = other && !str_eq(l.spki, t->spki);
+    live_done(&l);
+    if (!other)
+        return err_set(e, ERR_DENIED, "refused: %s has not been replaced yet", t->cert);
+    if (!fresh)
+        return err_set(e, ERR_LOCAL,
+                       "the certificate that was issued has the same key as the old one: run the "
+                       "command again");
+    return 0;
+}
+
+static char *revoke(struct job *j, struct err *e)
+{
+    const struct sign_task *t = j->env->task;
+    CLEANUP_BUF struct buf out;
+    buf_init(&out, KEEPER_MSG_JWS_MAX);
+    if (check_replaced(j, e))
+        return NULL;
+    return text_of(&out, jws_revocation(t->der.data, t->der.len, t->reason, &out, e));
+}
+
 /* ---- kinds ---- */
 
 static const struct kind {
@@ -177,15 +257,37 @@ static const struct kind {
     bool new_key; /* may make the account's key; signed with the key itself, not the account */
     bool by_key;
     bool cert;
-} kinds[] = {
-    [KEEPER_READ] = {NULL, false, false, false},
-    [KEEPER_NEW_ACCOUNT] = {new_account, true, true, false},
-    [KEEPER_FIND_ACCOUNT] = {find_account, false, true, false},
-    [KEEPER_NEW_ORDER] = {new_order, false, false, true},
-    [KEEPER_ANSWER] = {answer, false, false, false},
-    [KEEPER_FINALIZE] = {finalize, false, false, true},
-    [KEEPER_DEACTIVATE_AUTHZ] = {deactivate, false, false, false},
+    unsigned tasks; /* bits of those kinds in which alone it is signed; 0: always */
+} kinds[KEEPER_SIGN_KINDS] = {
+    [KEEPER_READ] = {NULL, false, false, false, 0},
+    [KEEPER_NEW_ACCOUNT] = {new_account, true, true, false, 0},
+    [KEEPER_FIND_ACCOUNT] = {find_account, false, true, false, 0},
+    [KEEPER_NEW_ORDER] = {new_order, false, false, true, 0},
+    [KEEPER_ANSWER] = {answer, false, false, false, 0},
+    [KEEPER_FINALIZE] = {finalize, false, false, true, 0},
+    [KEEPER_DEACTIVATE_AUTHZ] = {deactivate, false, false, false, 0},
+    [KEEPER_UPDATE_ACCOUNT] = {update_account, false, false, false, 1u << KEEPER_TASK_UPDATE},
+    [KEEPER_DEACTIVATE_ACCOUNT] = {deactivate_account, false, false, false,
+                                   1u << KEEPER_TASK_DEACTIVATE},
+    [KEEPER_KEY_CHANGE] = {key_change, false, false, false, 1u << KEEPER_TASK_CHANGE_KEY},
+    [KEEPER_REVOKE] = {revoke, false, false, false,
+                       1u << KEEPER_TASK_REVOKE | 1u << KEEPER_TASK_REPLACE},
 };
+
+/* What came over the admin socket, and nothing else, and about nobody else. */
+static int check_task(const struct job *j, const struct kind *kind, struct err *e)
+{
+    const struct sign_task *t = j->env->task;
+    bool pending = j->m->flags & KEEPER_F_PENDING;
+    if (kind->tasks && (!t || !(kind->tasks >> t->kind & 1)))
+        return err_set(e, ERR_DENIED,
+                       "refused: only the operator may ask for this, over the "
+                       "admin socket");
+    if (pending && (!t || (t->kind != KEEPER_TASK_CHANGE_KEY && t->kind != KEEPER_TASK_WHICH_KEY) ||
+                    j->m->what != KEEPER_FIND_ACCOUNT))
+        return err_set(e, ERR_DENIED, "refused: the pending key is for changes of keys");
+    return 0;
+}
 
 static int find_subject(struct job *j, const struct kind *kind, struct err *e)
 {
@@ -203,16 +305,43 @@ static int find_subject(struct job *j, const struct kind *kind, struct err *e)
     return 0;
 }
 
+static bool by_cert_key(const struct job *j)
+{
+    return j->m->what == KEEPER_REVOKE && j->env->task->cert_key;
+}
+
 static int find_account_key(struct job *j, const struct kind *kind, struct err *e)
 {
+    const struct sign_task *t = j->env->task;
     j->account = accounts_get(j->env->accounts, j->ca, e);
     if (!j->account)
         return -1;
+    if (by_cert_key(j))
+        return 0;
+    if (t && t->account != j->account)
+        return err_set(e, ERR_LOCAL, "CA %s has another account by now: try again", j->ca->name);
+    if (!t && accounts_check_active(j->account, j->ca, e))
+        return -1;
+    if (j->m->flags & KEEPER_F_PENDING)
+        return j->account->pending ? 0 : err_set(e, ERR_BUG, "there is no pending key");
     if (!j->account->key && !kind->new_key)
         return err_set(e, ERR_LOCAL, "there is no account at CA %s yet", j->ca->name);
     if (!kind->by_key && !j->account->url[0])
         return err_set(e, ERR_LOCAL, "the account at CA %s is not known yet", j->ca->name);
     return 0;
+}
+
+static int sign(const struct job *j, const struct kind *kind, const char *payload, struct buf *out,
+                struct err *e)
+{
+    bool own = by_cert_key(j), pending = j->m->flags & KEEPER_F_PENDING;
+    struct pkey *key = own       ? j->env->task->cert_key
+                       : pending ? j->account->pending
+                                 : j->account->key;
+    struct jws_protected protect = {.nonce = j->m->nonce,
+                                    .url = j->m->url,
+                                    .kid = own || kind->by_key ? NULL : j->account->url};
+    return jws_sign(key, &protect, payload, out, e);
 }
 
 int sign_request(const struct sign_env *env, const struct keeper_msg_sign *m, struct buf *out,
@@ -222,15 +351,13 @@ int sign_request(const struct sign_env *env, const struct keeper_msg_sign *m, st
     const struct kind *kind = m->what < ARRAY_LEN(kinds) ? &kinds[m->what] : NULL;
     if (!kind)
         return err_set(e, ERR_BUG, "an unknown kind of signature");
-    if (sign_check_url(m->url, e) || check_nonce(m->nonce, e) || find_subject(&j, kind, e) ||
-        find_account_key(&j, kind, e))
+    if (check_task(&j, kind, e) || sign_check_url(m->url, e) || check_nonce(m->nonce, e) ||
+        find_subject(&j, kind, e) || find_account_key(&j, kind, e))
         return -1;
     CLEANUP_FREE char *payload = kind->payload ? kind->payload(&j, e) : NULL;
     if (kind->payload && !payload)
         return -1;
-    if (accounts_need_key(env->accounts, j.account, e))
+    if (kind->new_key && accounts_need_key(env->accounts, j.account, j.ca, e))
         return -1;
-    struct jws_protected protect = {
-        .nonce = m->nonce, .url = m->url, .kid = kind->by_key ? NULL : j.account->url};
-    return jws_sign(j.account->key, &protect, payload, out, e);
+    return sign(&j, kind, payload, out, e);
 }

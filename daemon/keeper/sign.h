@@ -12,13 +12,27 @@
 #include "keeper/accounts.h"
 #include "keeper/pending.h"
 #include "keeper/statedir.h"
+#include "link/keeper.h"
 #include "wire/keeper_msg.h"
+
+/* A task that is open (keeper/tasks.h): what may be signed under its number, and with what. */
+struct sign_task {
+    enum keeper_task_kind kind;
+    const struct account *account; /* whom it is about */
+    const char *cert;              /* REVOKE, REPLACE: name, "" when it is not configured */
+    struct buf der;                /* the certificate to revoke */
+    struct pkey *cert_key;         /* signs its revocation; NULL: the account's does */
+    int reason;                    /* of RFC 5280; -1: none */
+    char fingerprint[SHA256_HEX];  /* of the certificate */
+    char spki[SHA256_HEX];
+};
 
 struct sign_env {
     const struct conf *conf;
     const struct statedir *dir;
     struct accounts *accounts;
     struct pendings *pendings;
+    const struct sign_task *task; /* the request's; NULL: none */
 };
 
 /* The JWS is appended to out. */

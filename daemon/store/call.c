@@ -70,6 +70,14 @@ struct store_call *store_call_batch(const struct store_op *ops, size_t n, store_
     return c;
 }
 
+struct store_call *store_call_copy(const char *path, store_write_fn *done, void *arg)
+{
+    struct store_call *c = call_new(STORE_CALL_COPY, arg);
+    c->on_write = done;
+    c->key = xstrdup(path);
+    return c;
+}
+
 void store_call_add_item(struct store_call *c, const char *key, const void *value, size_t len,
                          uint64_t revision)
 {

@@ -9,12 +9,12 @@
 #define STORE_KEY_MAX 2048u        /* bytes of a key */
 #define STORE_VALUE_MAX (1u << 20) /* bytes of a value */
 
-enum store_call_kind { STORE_CALL_GET, STORE_CALL_LIST, STORE_CALL_BATCH };
+enum store_call_kind { STORE_CALL_GET, STORE_CALL_LIST, STORE_CALL_BATCH, STORE_CALL_COPY };
 
 struct store_call {
     struct list node; /* the implementation's queue */
     enum store_call_kind kind;
-    char *key; /* GET, LIST: key or prefix */
+    char *key; /* GET, LIST: key or prefix; COPY: path */
     struct store_op *ops;
     size_t n_ops;
     store_read_fn *on_read;
@@ -31,6 +31,7 @@ struct store_call *store_call_read(enum store_call_kind kind, const char *key, s
                                    void *arg);
 struct store_call *store_call_batch(const struct store_op *ops, size_t n, store_write_fn *done,
                                     void *arg);
+struct store_call *store_call_copy(const char *path, store_write_fn *done, void *arg);
 void store_call_add_item(struct store_call *c, const char *key, const void *value, size_t len,
                          uint64_t revision);
 void store_call_clear(struct store_call *c);   /* result and error, to run it again */

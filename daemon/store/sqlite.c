@@ -129,6 +129,12 @@ static struct store_call *sqlite_batch(struct store *s, const struct store_op *o
     return submit(s, store_call_batch(ops, n, done, arg));
 }
 
+static struct store_call *sqlite_copy(struct store *s, const char *path, store_write_fn *done,
+                                      void *arg)
+{
+    return submit(s, store_call_copy(path, done, arg));
+}
+
 static void sqlite_cancel(struct store_call *c)
 {
     c->cancelled = true;
@@ -150,6 +156,7 @@ static void sqlite_close(struct store *base)
 static const struct store_ops sqlite_ops = {.get = sqlite_get,
                                             .list = sqlite_list,
                                             .batch = sqlite_batch,
+                                            .copy = sqlite_copy,
                                             .cancel = sqlite_cancel,
                                             .close = sqlite_close};
 

@@ -302,7 +302,7 @@ static void run_call(struct sqlite_db *d, struct store_call *c)
         return;
     if (c->kind == STORE_CALL_BATCH)
         write_batch(d, c);
-    else
+    else if (c->kind != STORE_CALL_COPY)
         read_rows(d, c);
 }
 
@@ -352,7 +352,39 @@ static void run_alone(struct sqlite_db *d, struct store_call *c)
     list_remove(&c->node);
 }
 
-void sqlite_db_run(struct sqlite_db *d, struct list *calls)
+/* Not inside a transaction. The file may be there if it is empty, so it has its mode from the
+ * first instant. */
+static void copy_to(struct sqlite_db *d, struct store_call *c)
+{
+    sqlite3_stmt *st = NULL;
+    unlink(c->key);
+    int fd = open(c->key, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        err_sys(&c->err, errno, "cannot make %.200s", c->key);
+        return;
+    }
+    close(fd);
+    int rc = sqlite3_prepare_v2(d->db, "VACUUM INTO ?1", -1, &st, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_bind_text(st, 1, c->key, -1, SQLITE_STATIC);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_step(st);
+    if (rc != SQLITE_DONE)
+        db_error(d, rc, &c->err);
+    sqlite3_finalize(st);
+}
+
+static void run_copies(struct sqlite_db *d, struct list *calls)
+{
+    list_each(it, calls)
+    {
+        struct store_call *c = list_item(it, struct store_call, node);
+        if (c->kind == STORE_CALL_COPY)
+            copy_to(d, c);
+    }
+}
+
+static void run_all(struct sqlite_db *d, struct list *calls)
 {
     struct err why = ERR_INIT;
     if (run_together(d, calls, &why) == 0)
@@ -370,4 +402,10 @@ void sqlite_db_run(struct sqlite_db *d, struct list *calls)
         list_remove(it2);
         list_append(calls, it2);
     }
+}
+
+void sqlite_db_run(struct sqlite_db *d, struct list *calls)
+{
+    run_all(d, calls);
+    run_copies(d, calls);
 }

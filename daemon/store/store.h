@@ -43,6 +43,9 @@ struct store_ops {
      */
     struct store_call *(*batch)(struct store *s, const struct store_op *ops, size_t n,
                                 store_write_fn *done, void *arg); /* done may be NULL */
+    /* A copy of all that was written before, as a file of its own, 0600; what is there is replaced.
+     * Of the embedded store only: NULL elsewhere. */
+    struct store_call *(*copy)(struct store *s, const char *path, store_write_fn *done, void *arg);
     void (*cancel)(struct store_call *c); /* the callback is not called; a write still happens */
     void (*close)(struct store *s); /* finishes writes, then frees; blocks for the last commit */
 };
@@ -64,6 +67,11 @@ static inline struct store_call *store_batch(struct store *s, const struct store
                                              store_write_fn *done, void *arg)
 {
     return s->ops->batch(s, ops, n, done, arg);
+}
+static inline struct store_call *store_copy(struct store *s, const char *path, store_write_fn *done,
+                                            void *arg)
+{
+    return s->ops->copy(s, path, done, arg);
 }
 struct store_call *store_put(struct store *s, const char *key, const char *value,
                              store_write_fn *done, void *arg);

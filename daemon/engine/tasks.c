@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ *   SHOW ... REVOKE: acme/task.h
+ *   REPLACE: a renewal of the certificate to its end, deployment and all; then REVOKE
+ *   FORGET, SNAPSHOT: the store
+ */
+#include "engine/tasks.h"
+#include "acme/task.h"
+#include "base/list.h"
+#include "base/mem.h"
+#include "base/str.h"
+
+#include <stdlib.h>
+
+struct tasks {
+    struct tasks_env env;
+    struct list running;
+};
+
+struct task {
+    struct list node;
+    struct tasks *tasks;
+    struct keeper_task spec; /* texts are its own */
+    char *ca, *cert, *url;
+    struct acme_task *acme;
+    struct renew_watch *watch;
+    struct store_call *call;
+    struct defer over; /* the renewal has ended, as err says */
+    struct err err;
+};
+
+struct tasks *tasks_new(const struct tasks_env *env)
+{
+    struct tasks *t = xnew(struct tasks);
+    t->env = *env;
+    list_init(&t->running);
+    return t;
+}
+
+static void task_free(struct task *k)
+{
+    list_remove(&k->node);
+    defer_cancel(&k->over);
+    acme_task_free(k->acme);
+    renew_watch_stop(k->watch);
+    store_cancel(k->tasks->env.store, k->call);
+    free(k->ca);
+    free(k->cert);
+    free(k->url);
+    free(k);
+}
+
+void tasks_free(struct tasks *t)
+{
+    if (!t)
+        return;
+    list_each(it, &t->running) task_free(list_item(it, struct task, node));
+    free(t);
+}
+
+static void say(struct task *k, const char *text)
+{
+    keeper_client_task_note(k->tasks->env.client, k->spec.id, text);
+}
+
+static void finish(struct task *k, const struct keeper_task_result *r, const struct err *err)
+{
+    keeper_client_task_done(k->tasks->env.client, k->spec.id, r, err);
+    task_free(k);
+}
+
+/* ---- at a CA ---- */
+
+static void on_note(void *arg, const char *text)
+{
+    say(arg, text);
+}
+
+static void on_done(void *arg, const struct keeper_task_result *r, const struct err *err)
+{
+    struct task *k = arg;
+    if (k->spec.kind == KEEPER_TASK_REVOKE && !err_is(err) && *k->cert)
+        renew_revoked(k->tasks->env.renew, k->cert);
+    finish(k, r, err);
+}
+
+static void at_ca(struct task *k, enum keeper_task_kind kind)
+{
+    static const struct acme_task_handler handler = {.note = on_note, .done = on_done};
+    struct keeper_task spec = k->spec;
+    spec.kind = kind;
+    k->acme = acme_task_start(k->tasks->env.acme, &spec, &handler, k);
+}
+
+/* ---- replacing ---- */
+
+static void renewed(void *arg)
+{
+    struct task *k = arg;
+    renew_watch_stop(k->watch);
+    k->watch = NULL;
+    if (err_is(&k->err)) {
+        err_prefix(&k->err, "the old certificate is not revoked, as its replacement failed");
+        finish(k, NULL, &k->err);
+        return;
+    }
+    say(k, "the new certificate is in its place: revoking the old one");
+    at_ca(k, KEEPER_TASK_REVOKE);
+}
+
+static void on_event(void *arg, const struct renew_event *ev)
+{
+    struct task *k = arg;
+    if (!str_eq(ev->name, k->cert))
+        return;
+    say(k, ev->text);
+    if (!ev->finished)
+        return;
+    if (err_is(ev->err))
+        k->err = *ev->err;
+    loop_defer(k->tasks->env.loop, &k->over, renewed, k);
+}
+
+static void replace(struct task *k)
+{
+    struct renew *r = k->tasks->env.renew;
+    k->watch = renew_watch_start(r, on_event, k);
+    if (renew_start(r, k->cert, RENEW_FORCE, &k->err) < 0)
+        loop_defer(k->tasks->env.loop, &k->over, renewed, k);
+}
+
+/* ---- in the store ---- */
+
+static void written(void *arg, const struct err *err)
+{
+    struct task *k = arg;
+    k->call = NULL;
+    finish(k, NULL, err);
+}
+
+static void listed(void *arg, const struct store_item *items, size_t n, const struct err *err)
+{
+    struct task *k = arg;
+    struct store *s = k->tasks->env.store;
+    k->call = NULL;
+    if (err_is(err) || n == 0) {
+        finish(k, NULL, err);
+        return;
+    }
+    CLEANUP_FREE struct store_op *ops = xcalloc(n, sizeof(*ops));
+    for (size_t i = 0; i < n; i++)
+        ops[i] = (struct store_op){.key = items[i].key, .expected = STORE_ANY};
+    k->call = store_batch(s, ops, n, written, k);
+}
+
+static void forget(struct task *k)
+{
+    CLEANUP_FREE char *prefix = xasprintf("cert/%s/", k->cert);
+    k->call = store_list(k->tasks->env.store, prefix, listed, k);
+}
+
+static void snapshot(struct task *k)
+{
+    CLEANUP_FREE char *path = xasprintf("%s/%s", k->tasks->env.dir, k->url);
+    k->call = store_copy(k->tasks->env.store, path, written, k);
+}
+
+/* ---- the interface ---- */
+
+static void start(struct task *k)
+{
+    switch (k->spec.kind) {
+    case KEEPER_TASK_REPLACE:
+        replace(k);
+        break;
+    case KEEPER_TASK_FORGET:
+        forget(k);
+        break;
+    case KEEPER_TASK_SNAPSHOT:
+        snapshot(k);
+        break;
+    default:
+        at_ca(k, k->spec.kind);
+        break;
+    }
+}
+
+void tasks_begin(struct tasks *t, const struct keeper_task *spec)
+{
+    struct task *k = xnew(struct task);
+    k->tasks = t;
+    k->spec = *spec;
+    k->spec.ca = k->ca = xstrdup(spec->ca);
+    k->spec.cert = k->cert = xstrdup(spec->cert);
+    k->spec.url = k->url = xstrdup(spec->url);
+    list_append(&t->running, &k->node);
+    start(k);
+}
+
+void tasks_end(struct tasks *t, uint64_t id)
+{
+    list_each(it, &t->running)
+    {
+        struct task *k = list_item(it, struct task, node);
+        if (k->spec.id == id) {
+            task_free(k);
+            return;
+        }
+    }
+}
