@@ -47,6 +47,11 @@ bool port_is_open(unsigned short port);
 
 /* By how much a crowd may make this process grow. */
 #define WORLD_RSS_ROOM_KB 4096
+#ifdef RENEWD_SANITIZE
+#define WORLD_MEASURED 0 /* what is freed stays in quarantine */
+#else
+#define WORLD_MEASURED 1
+#endif
 long world_rss_kb(void);
 bool world_room_for(unsigned files); /* of both sides; false: not allowed here */
 
