@@ -57,7 +57,7 @@ class World:
     def config(self, certificates, defaults="", providers="", cas="", dns="", more=""):
         """A whole inventory; certificates is YAML of the list."""
         d = defaults or ", agree_tos: true"
-        if self.ca.version != "2.4" and "profile" not in cas:
+        if self.ca.version not in ("2.4", "caddy") and "profile" not in cas:
             cas += ", profile: default"  # asked for none, Pebble draws one
         return f"""
 defaults: {{ca: lab, email: hostmaster@example.test{d if d.startswith(',') else ', ' + d}}}
