@@ -208,6 +208,7 @@ static void put_name(struct buf *b, const struct conf_name *n)
     frame_put_text(b, n->name);
     frame_put_text(b, same ? "" : n->unicode);
     frame_put_text(b, n->provider);
+    frame_put_u32(b, n->domain ? (uint32_t)(n->domain - n->name) : UINT32_MAX);
     frame_put_bool(b, n->ip);
     put_challenges(b, &n->challenges);
 }
@@ -525,6 +526,8 @@ static void get_names(struct in *in, struct conf_cert *k)
         if (!n->unicode[0])
             n->unicode = n->name;
         n->provider = get_text(in);
+        uint32_t domain = frame_get_u32(&in->r);
+        n->domain = domain < strlen(n->name) ? n->name + domain : NULL;
         n->ip = frame_get_bool(&in->r);
         get_challenges(in, &n->challenges);
     }

@@ -182,7 +182,8 @@ struct conf_name {
     char *name;     /* normalised, A-labels; may begin with "*."; or an IP address (RFC 5952) */
     char *unicode;  /* as people write it, U-labels; the same as name when that is ASCII */
     char *provider; /* "" = the certificate's, else by zones */
-    char *domain;   /* the registered domain that it is or lies below; NULL, "" = unknown */
+    char *domain;   /* the end of name that is its registered domain (publicsuffix.org); NULL = it
+                       has none */
     bool ip;
     struct conf_challenges challenges; /* those of the certificate that fit, or the name's own */
 };

@@ -8,6 +8,7 @@
 
 #include <arpa/inet.h>
 #include <idn2.h>
+#include <libpsl.h>
 #include <netinet/in.h>
 #include <string.h>
 
@@ -167,6 +168,14 @@ int host_read(struct arena *a, const char *text, struct host *ret, const char **
 int host_read_owner(struct arena *a, const char *text, struct host *ret, const char **why)
 {
     return read_any(a, text, true, ret, why);
+}
+
+char *host_domain(char *ascii)
+{
+    char *name = str_starts(ascii, "*.") ? ascii + 2 : ascii;
+    const char *domain = psl_registrable_domain(psl_builtin(), name);
+
+    return domain ? name + (domain - name) : NULL;
 }
 
 char *host_port_normal(struct arena *a, const char *text, bool port_needed)

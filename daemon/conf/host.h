@@ -21,6 +21,9 @@ struct host {
 int host_read(struct arena *a, const char *text, struct host *ret, const char **why);
 /* The same of any owner name of DNS: underscores allowed, no wildcard. */
 int host_read_owner(struct arena *a, const char *text, struct host *ret, const char **why);
+/* The end of an A-label name that somebody can register, by the Public Suffix List; NULL when there
+ * is none. */
+char *host_domain(char *ascii);
 /* HOST, HOST:PORT, ADDR or ADDR:PORT with HOST in A-labels, else as written; NULL when it is none
  * of these. */
 char *host_port_normal(struct arena *a, const char *text, bool port_needed);

@@ -109,6 +109,7 @@ static struct conf_name name_copy(struct reader *r, const struct conf_name *n)
     copy.name = text(r, n->name);
     copy.unicode = text(r, n->unicode);
     copy.provider = text(r, n->provider);
+    copy.domain = n->domain ? copy.name + (n->domain - n->name) : NULL;
     return copy;
 }
 

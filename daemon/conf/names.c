@@ -72,6 +72,7 @@ static int read_host(struct reader *r, const struct node *v, const char *text,
         return READ_ERROR(r, v, "names: %s is no host name: %s", text, why);
     ret->name = h.ascii;
     ret->unicode = h.unicode;
+    ret->domain = host_domain(ret->name);
     if (h.doubtful)
         READ_WARN(r, v,
                   "names: %s stands for %s, which has a character that IDNA2008 does not allow: "
@@ -134,6 +135,7 @@ static int read_name(struct reader *r, const struct node *v, const struct conf_c
     ret->name = host_ip(r->arena, text);
     ret->unicode = ret->name;
     ret->ip = ret->name != NULL;
+    ret->domain = ret->name;
     if (!ret->ip && read_host(r, v, text, c, ret))
         return -1;
     if (choose_challenges(r, v, &d, c, ret))

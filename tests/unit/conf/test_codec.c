@@ -76,6 +76,7 @@ static void check_members(const struct conf *c)
     assert_string_equal(conf_find_ca(c, "google")->preset, "google");
     k = conf_find_cert(c, "xn--bcher-kva.example");
     assert_string_equal(k->names[0].unicode, "b\303\274cher.example");
+    assert_string_equal(k->names[0].domain, "xn--bcher-kva.example");
     assert_true(k->names[2].ip);
     assert_int_equal(k->names[2].challenges.n, 1);
     assert_int_equal(k->names[2].challenges.v[0], CONF_HTTP_01);

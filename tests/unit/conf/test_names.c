@@ -52,6 +52,32 @@ static void test_spellings(void **state)
     }
 }
 
+/* What CAs count certificates by. */
+static void test_registered_domains(void **state)
+{
+    static const struct {
+        const char *name, *domain;
+    } cases[] = {
+        {"example.org", "example.org"},
+        {"a.b.example.org", "example.org"},
+        {"*.example.org", "example.org"},
+        {"*.www.example.co.uk", "example.co.uk"},
+        {"someone.github.io", "someone.github.io"},
+        {"a.someone.github.io", "someone.github.io"},
+        {"" MUENCHEN ".de", "xn--mnchen-3ya.de"},
+    };
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        char yaml[300];
+
+        snprintf(yaml, sizeof yaml, WITH_PROVIDER "  - \"%s\"\n", cases[i].name);
+        fixture_load(f, yaml);
+        fixture_good(f);
+        assert_string_equal(f->conf->certs[0].names[0].domain, cases[i].domain);
+    }
+}
+
 /* Everywhere else that a host is written. */
 static void test_idn_elsewhere(void **state)
 {
@@ -170,8 +196,9 @@ static void test_listeners(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {T(test_spellings), T(test_idn_elsewhere), T(test_addresses),
-                                       T(test_challenges), T(test_listeners)};
+    const struct CMUnitTest tests[] = {T(test_spellings),     T(test_registered_domains),
+                                       T(test_idn_elsewhere), T(test_addresses),
+                                       T(test_challenges),    T(test_listeners)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
