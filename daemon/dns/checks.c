@@ -381,6 +381,7 @@ struct checks_call *checks_start(struct checks *checks, const struct checks_spec
     c->handler = *h;
     c->arg = arg;
     read_challenges(c, s->name);
+    c->records = c->records && !s->no_records;
     timer_after(checks->loop, &c->limit, s->timeout_ms, on_limit, c);
     /* An IP address has no DNS to be checked. */
     loop_defer(checks->loop, &c->end, s->name->ip ? finish : begin, c);

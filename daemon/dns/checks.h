@@ -28,8 +28,9 @@ void checks_clear(struct checks *c);
 struct checks_spec {
     const struct conf_cert *cert;
     const struct conf_name *name;
-    bool full;  /* each thing that is as it should be is told, too */
-    bool fresh; /* what was found earlier does not count */
+    bool full;       /* each thing that is as it should be is told, too */
+    bool fresh;      /* what was found earlier does not count */
+    bool no_records; /* another name's check tells where its record goes */
     int64_t timeout_ms;
 };
 struct checks_handler {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "dns/finding.h"
 #include "base/buf.h"
+#include "base/json.h"
 #include "base/mem.h"
 
 #include <stdarg.h>
@@ -74,4 +75,13 @@ const char *finding_level_name(enum finding_level l)
 {
     static const char *const names[] = {"ok", "warning", "failure"};
     return names[l];
+}
+
+void finding_json(const struct finding *f, struct json *list)
+{
+    struct json *j = json_add_object(list, NULL);
+    json_add_text(j, "check", f->check);
+    json_add_text(j, "level", finding_level_name(f->level));
+    json_add_text(j, "name", f->name[0] ? f->name : NULL);
+    json_add_text(j, "text", f->text);
 }

@@ -31,6 +31,9 @@ void findings_add(struct findings *f, enum finding_level level, const char *chec
 void findings_take(struct findings *to, struct findings *from); /* from is empty then */
 const struct finding *findings_worst(const struct findings *f); /* the first of them; NULL: none */
 enum finding_level findings_level(const struct findings *f);
+/* Appends {check, level, name, text} to an array. */
+struct json;
+void finding_json(const struct finding *f, struct json *list);
 const char *finding_level_name(enum finding_level l); /* "ok", "warning", "failure" */
 
 #endif

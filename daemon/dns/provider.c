@@ -123,6 +123,13 @@ struct provider_call *provider_remove(struct providers *p, const char *provider,
     return begin(p, provider, WORKER_OP_REMOVE, txt, deadline_ms, done, arg);
 }
 
+struct provider_call *provider_check(struct providers *p, const char *provider,
+                                     const struct provider_txt *txt, int64_t deadline_ms,
+                                     provider_done_fn *done, void *arg)
+{
+    return begin(p, provider, WORKER_OP_CHECK, txt, deadline_ms, done, arg);
+}
+
 void provider_cancel(struct provider_call *c)
 {
     if (c)

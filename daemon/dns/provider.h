@@ -54,6 +54,12 @@ struct provider_call *provider_add(struct providers *p, const char *provider,
 struct provider_call *provider_remove(struct providers *p, const char *provider,
                                       const struct provider_txt *txt, int64_t deadline_ms,
                                       provider_done_fn *done, void *arg);
+/* Credentials and zone, without writing (value is ""). A plugin that cannot tell: no error, and the
+ * handle is PROVIDER_UNCHECKED. */
+#define PROVIDER_UNCHECKED "unchecked"
+struct provider_call *provider_check(struct providers *p, const char *provider,
+                                     const struct provider_txt *txt, int64_t deadline_ms,
+                                     provider_done_fn *done, void *arg);
 /* The callback is not called any more; an operation that a worker has begun is finished or killed.
  */
 void provider_cancel(struct provider_call *c);

@@ -163,6 +163,7 @@ struct provider_call *instance_call(struct providers *owner, struct instance *i,
     c->owner = owner;
     c->instance = i;
     c->kind = kind;
+    c->alone = kind == WORKER_OP_CHECK;
     c->fqdn = xstrdup(txt->fqdn);
     c->value = xstrdup(txt->value);
     c->zone = xstrdup(txt->zone);
@@ -464,6 +465,11 @@ static bool try_again(struct instance *i, struct provider_call *c, const struct 
 
 static void end_call(struct instance *i, struct provider_call *c, const struct worker_done *d)
 {
+    if (c->kind == WORKER_OP_CHECK && d->cls == WORKER_E_UNSUPPORTED) {
+        c->ret_handle = xstrdup(PROVIDER_UNCHECKED);
+        answer(c);
+        return;
+    }
     if (d->cls == WORKER_E_OK) {
         note_held(i, c);
         c->ret_handle = xstrdup(d->handle);

@@ -5,6 +5,7 @@
 #include "base/str.h"
 #include "conf/codec.h"
 #include "control/control.h"
+#include "dns/checks.h"
 #include "dns/provider.h"
 #include "dns/publish.h"
 #include "io/dns.h"
@@ -37,6 +38,7 @@ struct wiring {
     struct exchange_pool *exchange;
     struct providers *providers;
     struct publisher *publisher;
+    struct checks *checks;
     struct acme *acme;
     struct responders *responders;
     struct renew *renew;
@@ -88,6 +90,7 @@ static void make_clients(struct wiring *w)
                                             .providers = w->providers,
                                             .rng = &rng_system};
     w->publisher = publisher_new(&publisher);
+    w->checks = checks_new(w->loop, w->dns, w->publisher, w->exchange);
     const struct acme_env acme = {
         .loop = w->loop, .http = w->http, .keeper = keeper, .rng = &rng_system};
     w->acme = acme_new(&acme);
@@ -126,6 +129,7 @@ static void make_renew(struct wiring *w)
         .acme = w->acme,
         .publisher = w->publisher,
         .providers = w->providers,
+        .checks = w->checks,
         .http = w->http,
     };
     w->renew = renew_new(&env);
@@ -288,6 +292,7 @@ void wiring_free(struct wiring *w)
         control_free(w->control);
         renew_free(w->renew);
         responders_free(w->responders);
+        checks_free(w->checks);
         publisher_free(w->publisher);
         providers_free(w->providers);
         acme_free(w->acme);

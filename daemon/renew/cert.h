@@ -60,7 +60,8 @@ struct renew;
 struct job;
 struct deploy;
 struct history;
-struct publish_look;
+struct preflight;
+struct ahead;
 struct store_call;
 struct acme_call;
 
@@ -74,11 +75,11 @@ struct cert {
     struct job *job;          /* NULL: no order runs */
     struct deploy *deploy;    /* NULL: nothing to deploy */
     struct history *history;  /* of the run that goes on */
-    struct publish_look *look;
+    struct preflight *look; /* while blocked */
+    struct ahead *ahead;    /* preflights before it is due; NULL: none has run */
     struct acme_call *ari;
     char *waiting; /* what is waited for; NULL: nothing */
     int64_t since_ms;
-    unsigned look_name;    /* which name is looked at */
     struct list poll_node; /* renew.polls */
     bool poll_queued;
     struct store_call *recording;

@@ -3,15 +3,17 @@
  * The next act of a certificate is the first of
  *
  *   renew    when the policy says so, not before a failure has been waited out
- *   look     while it is blocked: would the records find their way now?
+ *   look     while it is blocked: would an order come through now? (preflight.h)
  *   poll     renewal information
  *   deploy   a deployment that failed
+ *   ahead    a preflight, days before it is due (ahead.h)
  *
  * Any of them may be under way while another one is planned, but for two orders at a time.
  */
 #include "renew/flow.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "renew/ahead.h"
 #include "renew/announce.h"
 #include "renew/history.h"
 #include "renew/outcome.h"
@@ -127,6 +129,12 @@ static int64_t deploy_at(const struct cert *c)
     return at ? later(policy_sane_at(at, renew_now(c->renew)), NOW) : 0;
 }
 
+/* Its time comes before the renewal's, which it warns of. */
+static int64_t preflight_at(const struct cert *c)
+{
+    return ahead_at(c, due_of(c).at_ms);
+}
+
 static int64_t first_of(int64_t a, int64_t b)
 {
     return !a || (b && b < a) ? b : a;
@@ -140,6 +148,7 @@ void flow_plan(struct cert *c)
         return;
     int64_t at =
         first_of(first_of(renew_at(c, &due), look_at(c)), first_of(poll_next_ms(c), deploy_at(c)));
+    at = first_of(at, preflight_at(c));
     if (at)
         scheduler_at(r->scheduler, &c->item, at);
 }
@@ -196,6 +205,8 @@ void flow_due(void *renew, struct sched_item *it)
         poll_start(c);
     if (is_due(look_at(c), now))
         start_look(c);
+    if (is_due(preflight_at(c), now))
+        ahead_start(c);
     if (is_due(renew_at(c, &due), now))
         queue(c);
     flow_plan(c);
@@ -256,6 +267,7 @@ void flow_start(void *renew, struct sched_item *it)
         .find = c->order && !c->order->url[0],
         .order = c->order ? c->order->url : "",
         .replaces_by = replaces_by(c, ca),
+        .fresh = c->forced,
         .longest_wait_ms = r->once ? RENEW_ONCE_LONGEST_WAIT : 0,
     };
     outcome_run_began(c);
@@ -267,8 +279,7 @@ void flow_start(void *renew, struct sched_item *it)
 
 static void drop_look(struct cert *c)
 {
-    if (c->look)
-        publish_look_cancel(c->look);
+    preflight_cancel(c->look);
     c->look = NULL;
 }
 
@@ -284,8 +295,6 @@ void flow_force(struct cert *c)
 
 /* ---- looks ---- */
 
-static void look_next(struct cert *c);
-
 static void look_over(struct cert *c, const struct err *err)
 {
     struct log_ctx log = renew_log(c);
@@ -293,7 +302,7 @@ static void look_over(struct cert *c, const struct err *err)
         if (c->st.blocked)
             outcome_blocked(c, err);
     } else {
-        log_info(&log, "no longer waits for you: the records find their way now");
+        log_info(&log, "no longer waits for you: nothing stands against an order now");
         c->st.blocked = false;
         c->st.looks = 0;
         c->st.retry_ms = 0;
@@ -302,33 +311,24 @@ static void look_over(struct cert *c, const struct err *err)
     flow_plan(c);
 }
 
-static void on_look(void *arg, const char *text, const struct err *err)
+static void on_look(void *arg, struct findings *f)
 {
     struct cert *c = arg;
-    (void)text;
+    struct err e = ERR_INIT;
     c->look = NULL;
-    if (err_is(err)) {
-        look_over(c, err);
-        return;
-    }
-    c->look_name++;
-    look_next(c);
-}
-
-static void look_next(struct cert *c)
-{
-    if (c->look_name >= c->conf->n_names) {
-        look_over(c, NULL);
-        return;
-    }
-    c->look = publish_look_start(c->renew->env.publisher, c->conf, &c->conf->names[c->look_name],
-                                 on_look, c);
+    look_over(c, preflight_blocks(f, &e) ? &e : NULL);
 }
 
 static void start_look(struct cert *c)
 {
-    c->look_name = 0;
-    look_next(c);
+    static const struct preflight_handler handler = {NULL, on_look};
+    const struct preflight_spec spec = {
+        .conf = c->renew->conf,
+        .cert = c->conf,
+        .ca = flow_ca(c)->name,
+        .depth = PREFLIGHT_LOOK,
+    };
+    c->look = preflight_start(&c->renew->preflights, &spec, &handler, c);
 }
 
 /* ---- deployments ---- */
@@ -431,6 +431,7 @@ void flow_reconfigured(struct cert *c)
     if (from_former_staging(c))
         c->st.issued_ms = 0; /* not for nothing: the user has said so */
     drop_look(c);            /* at names of the former generation */
+    ahead_drop(c);
     if (!c->job)
         scheduler_done(c->renew->scheduler, &c->item); /* another lane, or none */
     if (c->deploy)
@@ -442,6 +443,7 @@ void flow_stop(struct cert *c, bool abandon)
     announce(c);
     poll_cancel(c);
     drop_look(c);
+    ahead_drop(c);
     outcome_forget(c);
     if (abandon)
         job_abandon(c->job);

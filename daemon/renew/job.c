@@ -6,7 +6,8 @@
  *      `------------------'  `-- any failure, in any state ---------------------'
  *
  *   PREPARE   the keeper makes the pending key (or keeps it, when an order is taken up); meanwhile
- *             the owner makes durable that an order will be asked for
+ *             the owner makes durable that an order will be asked for, and a preflight looks for
+ *             what would make a new order fail for certain
  *   ACCOUNT   only when the installed certificate may be named as replaced: which account are we?
  *   ORDER     acme/ makes, finds or takes up the order; its URL is durable before it goes on
  *   PUBLISH   all records are added and waited for
@@ -18,6 +19,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "renew/policy.h"
+#include "renew/preflight.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,11 +27,13 @@
 
 #define MAX_ACTIVATIONS 64u
 #define HISTORY_LINE 512
+#define WARNINGS_TOLD 4u
 
 enum state { PREPARE, ACCOUNT, ORDER, PUBLISH, ANSWERED, INSTALL, CLEAN, END, STATES };
 enum event {
     EV_PREPARED,
     EV_INTENDED,
+    EV_CLEARED, /* by the preflight */
     EV_ACCOUNT,
     EV_CREATED,
     EV_STORED,
@@ -82,7 +86,8 @@ struct job {
     bool resumed;                  /* takes up an order */
     bool find;                     /* or looks for one */
     enum acme_order_state reached; /* by acme/ */
-    bool prepared, intended;
+    bool prepared, intended, cleared;
+    bool fresh;
     bool retried; /* has made a new one in its place */
     bool replaces;
     bool published; /* has a publication of its own, or had one */
@@ -90,6 +95,7 @@ struct job {
     bool resumable; /* says acme/ */
     bool at_ca;
     struct keeper_call *call;
+    struct preflight *preflight;
     struct acme_order *order;
     const struct acme_challenge *challenges;
     size_t n_challenges;
@@ -171,21 +177,59 @@ static void on_prepared(void *arg, const struct err *err)
     job_event(j, j->err.cls == ERR_NONE ? EV_PREPARED : EV_FAILED);
 }
 
+/* What is merely doubtful goes into the history. */
+static void on_preflight(void *arg, struct findings *f)
+{
+    struct job *j = arg;
+    struct err e = ERR_INIT;
+    unsigned told = 0;
+    j->preflight = NULL;
+    if (preflight_blocks(f, &e)) {
+        fail_with(j, &e);
+        job_event(j, EV_FAILED);
+        return;
+    }
+    for (size_t i = 0; i < f->n && told < WARNINGS_TOLD; i++) {
+        if (f->v[i].level != FINDING_WARN)
+            continue;
+        j->handler.step(j->arg, rows[j->state].name, f->v[i].text);
+        told++;
+    }
+    job_event(j, EV_CLEARED);
+}
+
+/* An order that exists already, or may, is not spent by going on with it. */
+static void start_preflight(struct job *j)
+{
+    static const struct preflight_handler handler = {NULL, on_preflight};
+    const struct preflight_spec spec = {
+        .conf = j->conf,
+        .cert = j->cert,
+        .ca = j->ca,
+        .depth = j->fresh ? PREFLIGHT_LOOK : PREFLIGHT_ORDER,
+    };
+    j->cleared = j->resumed || j->find;
+    if (!j->cleared)
+        j->preflight = preflight_start(j->env->preflights, &spec, &handler, j);
+}
+
 static struct verdict enter_prepare(struct job *j)
 {
     struct keeper *k = j->env->keeper;
     j->prepared = false;
+    start_preflight(j);
     j->call = k->ops->prepare(k, j->cert->name, !j->resumed && !j->find, on_prepared, j);
     return WAIT;
 }
 
 static struct verdict event_prepare(struct job *j, enum event ev)
 {
-    if (ev != EV_PREPARED && ev != EV_INTENDED)
+    if (ev != EV_PREPARED && ev != EV_INTENDED && ev != EV_CLEARED)
         return FAIL;
     j->prepared |= ev == EV_PREPARED;
     j->intended |= ev == EV_INTENDED;
-    if (!j->prepared || !j->intended)
+    j->cleared |= ev == EV_CLEARED;
+    if (!j->prepared || !j->intended || !j->cleared)
         return WAIT;
     return NEXT(j->replaces_by[0] && !j->resumed ? ACCOUNT : ORDER);
 }
@@ -511,6 +555,8 @@ static void drop_calls(struct job *j)
 {
     keeper_cancel(j->env->keeper, j->call);
     j->call = NULL;
+    preflight_cancel(j->preflight);
+    j->preflight = NULL;
 }
 
 static void log_change(struct job *j, enum state to)
@@ -598,6 +644,7 @@ struct job *job_start(struct job_env *env, const struct job_spec *s, const struc
     j->resumable = j->resumed || j->find;
     j->intended = j->resumed || j->find;
     j->longest_wait_ms = s->longest_wait_ms;
+    j->fresh = s->fresh;
     j->handler = *h;
     j->arg = arg;
     loop_defer(env->loop, &j->ending, start, j);

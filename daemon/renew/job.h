@@ -16,6 +16,7 @@
 #include "loop/loop.h"
 
 struct job;
+struct preflight_env;
 
 struct job_env { /* shared by all; outlives them */
     struct loop *loop;
@@ -23,6 +24,7 @@ struct job_env { /* shared by all; outlives them */
     struct keeper *keeper;
     struct acme *acme;
     struct publisher *publisher;
+    const struct preflight_env *preflights;
     struct list cleanings; /* removals of records that go on after their job */
     void (*cleaned)(void *arg);
     void *arg;
@@ -37,6 +39,7 @@ struct job_spec {
     bool find;         /* a new order was asked for before, and nobody knows what came of it */
     const char *order; /* URL of the order to take up; "" for a new one */
     const char *replaces_by; /* account URL that may name the installed one as replaced; "": none */
+    bool fresh; /* the preflight takes nothing from memory */
     int64_t longest_wait_ms; /* --once: of any state; 0: the state's own */
 };
 

@@ -2,6 +2,7 @@
 #include "renew/renew.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "dns/checks.h"
 #include "renew/flow.h"
 #include "renew/outcome.h"
 #include "renew/poll.h"
@@ -41,10 +42,20 @@ struct renew *renew_new(const struct renew_env *env)
         .keeper = env->keeper,
         .acme = env->acme,
         .publisher = env->publisher,
+        .preflights = &r->preflights,
         .cleaned = on_cleaned,
         .arg = r,
     };
     list_init(&r->jobs.cleanings);
+    list_init(&r->aheads);
+    r->preflights = (struct preflight_env){
+        .loop = env->loop,
+        .checks = env->checks,
+        .acme = env->acme,
+        .keeper = env->keeper,
+        .providers = env->providers,
+        .store = env->store,
+    };
     return r;
 }
 
@@ -93,6 +104,7 @@ static struct cert *cert_new(struct renew *r, const struct conf_cert *conf)
 
 static void set_conf(struct renew *r, struct conf *conf)
 {
+    checks_clear(r->env.checks);
     conf_ref(conf);
     conf_unref(r->conf);
     r->conf = conf;

@@ -23,6 +23,7 @@
 #include "store/store.h"
 
 struct renew;
+struct checks;
 struct renew_env {
     struct loop *loop;
     const struct rng *rng;
@@ -32,6 +33,7 @@ struct renew_env {
     struct acme *acme;
     struct publisher *publisher;
     struct providers *providers;
+    struct checks *checks; /* of DNS, for preflights */
     struct http *http; /* verify steps */
 };
 struct renew *renew_new(const struct renew_env *env);
@@ -71,6 +73,7 @@ struct renew_status { /* valid for the callback */
     const char *why;     /* one line for people: reason of next, or of the failure and what to do */
     const char *ca;      /* entry that issued it or is being tried */
     const char *waiting; /* while something runs: what for ("ns2... lacks 1 of 2 values") or "" */
+    const char *preflight; /* what a preflight found against the coming renewal; "": nothing */
     int64_t since_ms;    /* since when it waits or is in this state */
     unsigned failures;
     bool ari; /* the planned time comes from an ARI window */

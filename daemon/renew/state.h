@@ -8,6 +8,7 @@
 #include "renew/cert.h"
 #include "renew/deploy.h"
 #include "renew/job.h"
+#include "renew/preflight.h"
 #include "renew/limits.h"
 #include "renew/renew.h"
 #include "renew/scheduler.h"
@@ -30,6 +31,9 @@ struct renew {
     struct limits limits;
     struct deployer *deployer;
     struct job_env jobs;
+    struct preflight_env preflights;
+    struct list aheads; /* preflights ahead of time that wait, see ahead.c */
+    unsigned aheads_running;
     struct list polls; /* cert.poll_node: waiting to be asked about */
     unsigned polling;
     struct list watches;

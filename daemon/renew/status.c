@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "base/mem.h"
 #include "base/str.h"
+#include "renew/ahead.h"
 #include "renew/flow.h"
 #include "renew/history.h"
 #include "renew/poll.h"
@@ -75,6 +76,7 @@ static void fill(const struct cert *c, const struct flow_next *next, struct rene
         .why = next->why,
         .ca = ca_name(c),
         .waiting = c->waiting ? c->waiting : "",
+        .preflight = ahead_fault(c),
         .since_ms = since(c),
         .failures = c->st.failures ? c->st.failures
                     : c->deploy    ? deploy_failures(c->deploy)
@@ -171,6 +173,9 @@ static void add_plan(struct json *to, const struct cert *c)
     }
     if (c->order && c->order->url[0])
         json_add_text(to, "order", c->order->url);
+    if (s.preflight[0])
+        json_add_text(to, "doubt", s.preflight);
+    ahead_explain(c, to);
 }
 
 static int by_began_last_first(const void *a, const void *b)

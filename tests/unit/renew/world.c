@@ -64,6 +64,10 @@ struct conf *world_conf(size_t n)
     fill_ca(c, &c->cas[0], "one");
     fill_ca(c, &c->cas[1], "two");
     fill_ca(c, &c->cas[2], "staging");
+    c->state_dir = text(c, "/tmp");
+    c->dns_zones = arena_alloc(c->arena, 1, sizeof(*c->dns_zones));
+    c->dns_zones[0].suffix = text(c, "");
+    c->n_dns_zones = 1;
     c->certs = arena_alloc(c->arena, n, sizeof(*c->certs));
     c->n_certs = n;
     for (size_t i = 0; i < n; i++)

@@ -50,6 +50,8 @@ struct site { /* one certificate's world */
     const char *only_ca; /* the CA at which it goes wrong; NULL: all */
     struct err err;
     bool look_fails;
+    bool preflight_fails; /* ahead of time, and before an order */
+    unsigned preflights;  /* full ones */
     bool no_ari;                /* the CA has no renewal information */
     int64_t ari_start, ari_end; /* instead of the CA's rule */
     /* keeper */

@@ -124,30 +124,6 @@ void publisher_recover(struct publisher *pub, const char *const *keep, size_t n)
     w->n_records = kept;
 }
 
-/* ---- looks ---- */
-
-static void told_look(struct call *c)
-{
-    if (c->site->look_fails)
-        err_set(&c->err, ERR_BLOCKED, "_acme-challenge has no CNAME");
-    ((void (*)(void *, const char *, const struct err *))c->fn)(c->arg, "", &c->err);
-}
-
-struct publish_look *
-publish_look_start(struct publisher *p, const struct conf_cert *cert, const struct conf_name *name,
-                   void (*done)(void *arg, const char *text, const struct err *err), void *arg)
-{
-    struct call *c = world_call(p->world, 2, NULL, told_look, (void (*)(void))done, arg);
-    (void)name;
-    c->site = world_site(p->world, cert->name);
-    return (struct publish_look *)c;
-}
-
-void publish_look_cancel(struct publish_look *l)
-{
-    world_call_cancel((struct call *)l);
-}
-
 /* ---- probes: a leaf is its fingerprint ---- */
 
 static void told_probe(struct call *c)

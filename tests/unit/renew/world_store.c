@@ -94,7 +94,8 @@ static void close(struct store *store)
 
 struct store *world_store_new(struct loop *l, int64_t commit_ms)
 {
-    static const struct store_ops ops = {get, list, batch, cancel, close};
+    static const struct store_ops ops = {
+        .get = get, .list = list, .batch = batch, .cancel = cancel, .close = close};
     struct slow *s = xnew(struct slow);
     s->store.ops = &ops;
     s->loop = l;
