@@ -143,6 +143,8 @@ static struct conf_ca make_ca(const char *name, const char *staging)
                             .email = empty,
                             .account = xstrdup("main"),
                             .profile = empty,
+                            .preset = empty,
+                            .eab_kid = empty,
                             .staging = xstrdup(staging)};
 }
 
