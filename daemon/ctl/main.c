@@ -35,10 +35,10 @@ static const struct verb {
     {"import", NULL, NULL},
     {"pause", NULL, NULL},
     {"resume", NULL, NULL},
-    {"revoke", NULL, NULL},
-    {"delete", NULL, NULL},
+    {"revoke", verb_revoke, "revoke a certificate, and replace it"},
+    {"delete", verb_delete, "archive the files of a certificate that is no longer configured"},
     {"backup", NULL, NULL},
-    {"account", NULL, NULL},
+    {"account", verb_account, "the accounts at CAs: list, show, rollover, import..."},
 };
 
 static void print_help(void)

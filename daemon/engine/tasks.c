@@ -11,6 +11,7 @@
 #include "base/str.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 struct tasks {
     struct tasks_env env;
@@ -148,14 +149,16 @@ static void listed(void *arg, const struct store_item *items, size_t n, const st
         return;
     }
     CLEANUP_FREE struct store_op *ops = xcalloc(n, sizeof(*ops));
-    for (size_t i = 0; i < n; i++)
-        ops[i] = (struct store_op){.key = items[i].key, .expected = STORE_ANY};
-    k->call = store_batch(s, ops, n, written, k);
+    size_t n_ops = 0, at = strlen("cert/") + strlen(k->cert);
+    for (size_t i = 0; i < n; i++) /* "NAME" and its other keys, "NAME+KEY" */
+        if (strlen(items[i].key) > at && strchr("/+", items[i].key[at]))
+            ops[n_ops++] = (struct store_op){.key = items[i].key, .expected = STORE_ANY};
+    k->call = store_batch(s, ops, n_ops, written, k);
 }
 
 static void forget(struct task *k)
 {
-    CLEANUP_FREE char *prefix = xasprintf("cert/%s/", k->cert);
+    CLEANUP_FREE char *prefix = xasprintf("cert/%s", k->cert);
     k->call = store_list(k->tasks->env.store, prefix, listed, k);
 }
 

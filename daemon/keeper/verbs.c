@@ -20,4 +20,5 @@ int verbs_exit(const struct err *e)
 void verbs_serve(const struct verbs_env *env)
 {
     verbs_account_serve(env);
+    verbs_cert_serve(env);
 }

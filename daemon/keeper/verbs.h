@@ -26,6 +26,7 @@ void verbs_serve(const struct verbs_env *env);
 
 /* One table each. */
 void verbs_account_serve(const struct verbs_env *env);
+void verbs_cert_serve(const struct verbs_env *env);
 
 /* Of a request: present, and a name that the configuration has; else the call is ended. */
 struct conf *verbs_conf(const struct verbs_env *env, struct admin_call *c); /* a reference */

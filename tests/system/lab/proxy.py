@@ -14,12 +14,14 @@ class CAProxy:
 
     hook(when, path): called "before" a POST is passed on and "after" the CA has answered it, before anybody
     hears of that; False ends the connection then and there.
+    replace: {path part: (status, body)} answered to POSTs in the CA's place.
     """
 
     def __init__(self, lab, ca, address, headers=None, hook=None):
         self.ca, self.address = ca, address
         self.headers = headers or {}
         self.hook = hook
+        self.replace = {}
         self.requests = []
         self.dir = lab.dir / f"proxy-{address}"
         self.dir.mkdir()
@@ -36,6 +38,10 @@ class CAProxy:
                 context = ssl.create_default_context(cafile=str(proxy.ca.ca_file))
                 if not proxy._goes_on(self, "before"):
                     return
+                for part, (status, answer) in proxy.replace.items():
+                    if self.command == "POST" and part in self.path:
+                        self._answer(status, answer)
+                        return
                 upstream = http.client.HTTPSConnection(proxy.ca.address, 14000, context=context, timeout=30)
                 headers = {k: v for k, v in self.headers.items() if k.lower() not in ("connection",)}
                 upstream.request(self.command, self.path, body, headers)
@@ -59,6 +65,13 @@ class CAProxy:
                 if self.command != "HEAD":
                     self.wfile.write(data)
                 upstream.close()
+
+            def _answer(self, status, body):
+                self.send_response(status)
+                self.send_header("Content-Type", "application/problem+json")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
 
             do_GET = do_POST = do_HEAD = _relay
 
