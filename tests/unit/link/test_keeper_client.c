@@ -373,6 +373,9 @@ static void answer_failed(struct world *w, const struct frame_head *h, const uni
     tell(w, KEEPER_MSG_FAILED, h->id, &f, -1);
 }
 
+static const struct keeper_http01_request http01 = {
+    .cert = "c", .ca = "le", .name = "www.example.org", .token = "t", .add = true};
+
 static void test_each_call_may_fail(void **state)
 {
     struct world *w = *state;
@@ -401,6 +404,10 @@ static void test_each_call_may_fail(void **state)
     FAILS(ops->step(w->keeper, "#1", 3, certs, 1, on_step, w));
     FAILS(ops->worker(w->keeper, "p", on_worker, w));
     assert_int_equal(w->fd, -1);
+    w->fd = 7;
+    FAILS(ops->listen(w->keeper, "[::]:80", on_worker, w));
+    assert_int_equal(w->fd, -1);
+    FAILS(ops->http01(w->keeper, &http01, on_done, w));
 }
 
 static void answer_worker(struct world *w, const struct frame_head *h, const union keeper_msg *m)
@@ -419,6 +426,38 @@ static void test_worker_brings_its_channel(void **state)
     assert_int_equal(w->err.cls, ERR_NONE);
     assert_int_equal(pread(w->fd, text, sizeof(text), 0), 5);
     assert_string_equal(text, "hello");
+}
+
+static void answer_listen(struct world *w, const struct frame_head *h, const union keeper_msg *m)
+{
+    if (h->type == KEEPER_MSG_LISTEN) {
+        assert_string_equal(m->listen.addr, "[::]:80");
+        tell(w, KEEPER_MSG_LISTEN_IS, h->id, NULL, memfd(false));
+        return;
+    }
+    assert_int_equal(h->type, KEEPER_MSG_HTTP01);
+    assert_string_equal(m->http01.cert, "c");
+    assert_string_equal(m->http01.ca, "le");
+    assert_string_equal(m->http01.name, "www.example.org");
+    assert_string_equal(m->http01.token, "t");
+    assert_true(m->http01.add);
+    tell(w, KEEPER_MSG_DONE, h->id, NULL, -1);
+}
+
+static void test_listening_brings_its_socket(void **state)
+{
+    struct world *w = *state;
+    char text[8] = "";
+    w->answer = answer_listen;
+    w->keeper->ops->listen(w->keeper, "[::]:80", on_worker, w);
+    loop_run(w->loop);
+    assert_int_equal(w->err.cls, ERR_NONE);
+    assert_int_equal(pread(w->fd, text, sizeof(text), 0), 5);
+    w->calls = 0;
+    w->keeper->ops->http01(w->keeper, &http01, on_done, w);
+    loop_run(w->loop);
+    assert_int_equal(w->err.cls, ERR_NONE);
+    assert_int_equal(w->calls, 1);
 }
 
 static void answer_list(struct world *w, const struct frame_head *h, const union keeper_msg *m)
@@ -669,6 +708,7 @@ int main(void)
         T(test_each_call_is_answered),
         T(test_each_call_may_fail),
         T(test_worker_brings_its_channel),
+        T(test_listening_brings_its_socket),
         T(test_list_asks_until_the_end),
         T(test_cancel),
         T(test_cancelled_worker_closes_its_descriptor),
