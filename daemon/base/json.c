@@ -5,6 +5,7 @@
 
 #include <cjson/cJSON.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -111,47 +112,119 @@ static void *checked(void *p)
     return p;
 }
 
-/* cJSON prints numbers of more than 15 digits as 9.00719925474099e+15. */
-static bool prints_badly(const cJSON *c)
-{
-    return cJSON_IsNumber(c) && fabs(c->valuedouble) >= 1e15 && fabs(c->valuedouble) <= EXACT_MAX;
-}
+/* --- printing: as cJSON does, but for its detours and its numbers above 15 digits --- */
 
-static bool any_prints_badly(const cJSON *c)
+struct text {
+    char *p;
+    size_t len, cap;
+};
+
+static char *room(struct text *t, size_t n)
 {
-    for (; c; c = c->next) {
-        if (prints_badly(c) || any_prints_badly(c->child))
-            return true;
+    if (t->cap - t->len < n) {
+        t->cap = 2 * t->cap + n;
+        t->p = xrealloc_array(t->p, t->cap, 1);
     }
-    return false;
+    return t->p + t->len;
 }
 
-/* Such numbers below c become raw text. */
-static void spell_out(cJSON *c)
+static void put(struct text *t, const char *s, size_t n)
 {
-    for (; c; c = c->next) {
-        spell_out(c->child);
-        if (prints_badly(c)) {
-            c->valuestring = xasprintf("%.0f", c->valuedouble);
-            c->type = (c->type & ~0xff) | cJSON_Raw;
+    memcpy(room(t, n), s, n);
+    t->len += n;
+}
+
+static void put_char(struct text *t, char c)
+{
+    *room(t, 1) = c;
+    t->len++;
+}
+
+static void put_escape(struct text *t, unsigned char c)
+{
+    static const char hex[] = "0123456789abcdef", named[] = "\b\f\n\r\t\"\\", names[] = "bfnrt\"\\";
+    const char *name = strchr(named, c);
+
+    if (name)
+        put(t, (const char[]){'\\', names[name - named]}, 2);
+    else
+        put(t, (const char[]){'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]}, 6);
+}
+
+static void put_text(struct text *t, const char *s)
+{
+    put_char(t, '"');
+    for (;;) {
+        const char *p = s;
+        while ((unsigned char)*p >= 0x20 && *p != '"' && *p != '\\')
+            p++;
+        put(t, s, (size_t)(p - s));
+        if (!*p)
+            break;
+        put_escape(t, (unsigned char)*p);
+        s = p + 1;
+    }
+    put_char(t, '"');
+}
+
+static void put_number(struct text *t, const cJSON *c)
+{
+    if (fabs(c->valuedouble) <= EXACT_MAX && c->valuedouble == (double)(int64_t)c->valuedouble) {
+        t->len += (size_t)snprintf(room(t, 32), 32, "%lld", (long long)c->valuedouble);
+        return;
+    }
+    CLEANUP_FREE char *text = checked(cJSON_PrintUnformatted(c));
+    put(t, text, strlen(text));
+}
+
+static void put_line(struct text *t, size_t depth)
+{
+    put_char(t, '\n');
+    memset(room(t, depth), '\t', depth);
+    t->len += depth;
+}
+
+static void put_value(struct text *t, const cJSON *c, bool pretty, size_t depth);
+
+static void put_members(struct text *t, const cJSON *c, bool pretty, size_t depth)
+{
+    bool object = cJSON_IsObject(c);
+    put_char(t, object ? '{' : '[');
+    for (const cJSON *it = c->child; it; it = it->next) {
+        if (object && pretty)
+            put_line(t, depth + 1);
+        if (object) {
+            put_text(t, it->string);
+            put(t, ":\t", pretty ? 2 : 1);
         }
+        put_value(t, it, pretty, depth + 1);
+        if (it->next)
+            put(t, ", ", pretty && !object ? 2 : 1);
     }
+    if (object && pretty)
+        put_line(t, depth);
+    put_char(t, object ? '}' : ']');
 }
 
-static char *print(const cJSON *c, bool pretty)
+static void put_value(struct text *t, const cJSON *c, bool pretty, size_t depth)
 {
-    return checked(pretty ? cJSON_Print(c) : cJSON_PrintUnformatted(c));
+    const char *word = cJSON_IsTrue(c) ? "true" : cJSON_IsFalse(c) ? "false" : "null";
+    if (cJSON_IsString(c))
+        put_text(t, c->valuestring);
+    else if (cJSON_IsNumber(c))
+        put_number(t, c);
+    else if (cJSON_IsObject(c) || cJSON_IsArray(c))
+        put_members(t, c, pretty, depth);
+    else
+        put(t, word, strlen(word));
 }
 
 char *json_print(const struct json *j, bool pretty)
 {
-    if (!any_prints_badly(in(j)->child))
-        return print(in(j), pretty);
-    cJSON *copy = checked(cJSON_Duplicate(in(j), true));
-    spell_out(copy->child);
-    char *text = print(copy, pretty);
-    cJSON_Delete(copy);
-    return text;
+    struct text t = {.p = xrealloc_array(NULL, 512, 1), .cap = 512};
+    put_value(&t, in(j), pretty, 0);
+    put_char(&t, '\0');
+    return t.p;
 }
 
 bool json_is_object(const struct json *j)

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define SMALL 4096u
+
 static void *checked(void *p)
 {
     if (!p) {
@@ -18,9 +20,14 @@ static void *checked(void *p)
     return p;
 }
 
+/* calloc() of glibc passes by the thread's cache of small blocks, where free() puts them. */
 void *xcalloc(size_t n, size_t size)
 {
-    return checked(calloc(n ? n : 1, size ? size : 1));
+    size_t all;
+    if (__builtin_mul_overflow(n, size, &all) || all > SMALL)
+        return checked(calloc(n, size));
+    void *p = checked(malloc(all ? all : 1));
+    return memset(p, 0, all);
 }
 
 void *xrealloc_array(void *p, size_t n, size_t size)
