@@ -64,7 +64,7 @@ static void segment_free(struct segment *s)
     list_remove(&s->node);
     if (s->fd >= 0)
         close(s->fd);
-    secret_wipe(s->data, s->cap);
+    secret_wipe(s->data, s->len);
     free(s);
 }
 
@@ -369,9 +369,8 @@ static void append(struct channel *c, const void *p, size_t n, int fd)
 
         if (n <= 512 && !s)
             cap = 1024; /* the usual: one small frame at a time */
-        s = xcalloc(1, sizeof *s + cap);
-        s->fd = fd;
-        s->cap = cap;
+        s = xrealloc_array(NULL, 1, sizeof *s + cap);
+        *s = (struct segment){.fd = fd, .cap = cap};
         list_append(&c->out, &s->node);
     }
     memcpy(s->data + s->len, p, n);

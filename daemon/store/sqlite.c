@@ -6,8 +6,8 @@
  * callbacks
  *
  * The store's thread takes the whole queue at once, so that everything that came while the last
- * commit was on its way to the disk shares the next one. It sleeps on a condition without a time
- * limit.
+ * commit was on its way to the disk shares the next one; it is told when the loop has done what it
+ * found ready, so that all of that shares one, too. It sleeps on a condition without a time limit.
  */
 #include "store/sqlite.h"
 #include "base/mem.h"
@@ -20,7 +20,9 @@
 
 struct sqlite_store {
     struct store store;
+    struct loop *loop;
     struct wake *wake;
+    struct defer tell;
     struct sqlite_db *db; /* the thread's, once it runs */
     pthread_t thread;
     pthread_mutex_t lock;
@@ -74,6 +76,7 @@ static void drop(struct list *calls)
 static void sqlite_free(struct sqlite_store *s)
 {
     wake_free(s->wake);
+    defer_cancel(&s->tell);
     drop(&s->now);
     drop(&s->done);
     sqlite_db_close(s->db);
@@ -99,15 +102,20 @@ static void deliver(void *arg)
         sqlite_free(s);
 }
 
+static void tell(void *arg)
+{
+    struct sqlite_store *s = arg;
+    pthread_cond_signal(&s->work);
+}
+
 static struct store_call *submit(struct store *base, struct store_call *c)
 {
     struct sqlite_store *s = CONTAINER_OF(base, struct sqlite_store, store);
     pthread_mutex_lock(&s->lock);
-    bool idle = list_empty(&s->queue);
     list_append(&s->queue, &c->node);
-    if (idle)
-        pthread_cond_signal(&s->work);
     pthread_mutex_unlock(&s->lock);
+    if (!s->tell.pending)
+        loop_defer(s->loop, &s->tell, tell, s);
     return c;
 }
 
@@ -186,6 +194,7 @@ struct store *store_sqlite_open(struct loop *l, const char *dir, struct err *e)
     list_init(&s->now);
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->work, NULL);
+    s->loop = l;
     s->wake = wake_new(l, deliver, s);
     int rc = start_thread(s);
     if (rc == 0)

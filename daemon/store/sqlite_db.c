@@ -15,7 +15,18 @@
 #define SCHEMA_VERSION 1
 #define BUSY_MS 5000
 
-enum statement { SQL_GET, SQL_LIST, SQL_REVISION, SQL_PUT, SQL_DELETE, SQL_COUNT };
+enum statement {
+    SQL_GET,
+    SQL_LIST,
+    SQL_REVISION,
+    SQL_PUT,
+    SQL_DELETE,
+    SQL_BEGIN,
+    SQL_COMMIT,
+    SQL_SAVE,
+    SQL_RELEASE,
+    SQL_COUNT
+};
 static const char *const sql[SQL_COUNT] = {
     [SQL_GET] = "SELECT key, value, revision FROM kv WHERE key = ?1",
     [SQL_LIST] = "SELECT key, value, revision FROM kv WHERE key >= ?1 ORDER BY key",
@@ -23,6 +34,10 @@ static const char *const sql[SQL_COUNT] = {
     [SQL_PUT] = ("INSERT INTO kv (key, value, revision) VALUES (?1, ?2, 1) "
                  "ON CONFLICT (key) DO UPDATE SET value = excluded.value, revision = revision + 1"),
     [SQL_DELETE] = "DELETE FROM kv WHERE key = ?1",
+    [SQL_BEGIN] = "BEGIN IMMEDIATE",
+    [SQL_COMMIT] = "COMMIT",
+    [SQL_SAVE] = "SAVEPOINT batch",
+    [SQL_RELEASE] = "RELEASE batch",
 };
 
 struct sqlite_db {
@@ -52,6 +67,16 @@ static int db_exec(struct sqlite_db *d, const char *text, struct err *e)
 {
     int rc = sqlite3_exec(d->db, text, NULL, NULL, NULL);
     return rc == SQLITE_OK ? 0 : db_error(d, rc, e);
+}
+
+/* One without parameters and results. */
+static int db_do(struct sqlite_db *d, enum statement which, struct err *e)
+{
+    int rc = sqlite3_step(d->st[which]);
+    if (rc != SQLITE_DONE)
+        db_error(d, rc, e);
+    sqlite3_reset(d->st[which]);
+    return rc == SQLITE_DONE ? 0 : -1;
 }
 
 /* One integer or text: the first column of the first row. */
@@ -282,9 +307,12 @@ static int apply(struct sqlite_db *d, const struct store_op *op, struct err *e)
     return rc == SQLITE_DONE ? 0 : -1;
 }
 
+/* A statement that fails alone leaves nothing of itself: one needs no savepoint. */
 static int write_batch(struct sqlite_db *d, struct store_call *c)
 {
-    if (db_exec(d, "SAVEPOINT batch", &c->err))
+    if (c->n_ops == 1)
+        return apply(d, &c->ops[0], &c->err);
+    if (db_do(d, SQL_SAVE, &c->err))
         return -1;
     for (size_t i = 0; i < c->n_ops; i++) {
         if (apply(d, &c->ops[i], &c->err)) {
@@ -293,7 +321,7 @@ static int write_batch(struct sqlite_db *d, struct store_call *c)
             return -1;
         }
     }
-    return db_exec(d, "RELEASE batch", &c->err);
+    return db_do(d, SQL_RELEASE, &c->err);
 }
 
 static void run_call(struct sqlite_db *d, struct store_call *c)
@@ -321,7 +349,7 @@ static bool has_writes(const struct list *calls)
 static int run_together(struct sqlite_db *d, struct list *calls, struct err *e)
 {
     bool writes = has_writes(calls);
-    if (writes && db_exec(d, "BEGIN IMMEDIATE", e))
+    if (writes && db_do(d, SQL_BEGIN, e))
         return -1;
     list_each(it, calls)
     {
@@ -332,7 +360,7 @@ static int run_together(struct sqlite_db *d, struct list *calls, struct err *e)
             return -1;
         }
     }
-    if (writes && db_exec(d, "COMMIT", e)) {
+    if (writes && db_do(d, SQL_COMMIT, e)) {
         if (!sqlite3_get_autocommit(d->db))
             db_exec(d, "ROLLBACK", NULL);
         return -1;
