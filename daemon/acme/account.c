@@ -2,6 +2,7 @@
 #include "acme/account.h"
 
 #include "acme/ca.h"
+#include "acme/eab.h"
 #include "acme/problem.h"
 #include "acme/request.h"
 #include "base/str.h"
@@ -22,6 +23,7 @@ void account_done(struct account *a)
 {
     keeper_cancel(a->ca->env->keeper, a->call);
     request_cancel(a->request);
+    eab_fetch_cancel(a->fetch);
     directory_wait_cancel(&a->directory);
     free(a->url);
     free(a->thumbprint);
@@ -90,18 +92,14 @@ static void saved(void *arg, const struct keeper_account *k, const struct err *e
     finish(a, NULL);
 }
 
-static void registered(void *arg, const struct http_reply *reply, const struct err *err)
+static void register_account(struct account *a);
+
+static void save(struct account *a, const struct http_reply *reply)
 {
-    struct account *a = arg;
     const struct acme_env *env = a->ca->env;
-    const char *url = err_is(err) ? NULL : http_reply_header(reply, "Location");
+    const char *url = http_reply_header(reply, "Location");
     struct err e = ERR_INIT;
 
-    a->request = NULL;
-    if (err_is(err)) {
-        fail(a, err);
-        return;
-    }
     if (!acme_url_ok(url)) {
         err_set(&e, ERR_PEER,
                 "the CA's answer has no usable Location header with the account's URL");
@@ -112,9 +110,79 @@ static void registered(void *arg, const struct http_reply *reply, const struct e
     a->call = env->keeper->ops->set_account(env->keeper, a->ca->cf->name, url, saved, a);
 }
 
+static void have_binding(void *arg, const struct err *err)
+{
+    struct account *a = arg;
+
+    a->fetch = NULL;
+    if (err_is(err))
+        fail(a, err);
+    else
+        register_account(a);
+}
+
+static void registered(void *arg, const struct http_reply *reply, const struct err *err)
+{
+    struct account *a = arg;
+
+    a->request = NULL;
+    if (!err_is(err)) {
+        save(a, reply);
+    } else if (str_eq(err->type, KEEPER_NO_BINDING) && a->ca->cf->eab_by_email) {
+        a->state = ACCOUNT_EAB;
+        a->fetch = eab_fetch_start(a->ca, have_binding, a);
+    } else {
+        fail(a, err);
+    }
+}
+
+/* Without a binding an answer that was lost is repeated: newAccount finds the account then. With
+ * one, FIND comes first. */
+static void register_account(struct account *a)
+{
+    struct request_spec spec = {.where = ACME_AT_ACCOUNT,
+                                .what = KEEPER_NEW_ACCOUNT,
+                                .flags = (a->terms ? KEEPER_F_TERMS : 0u) |
+                                         (a->bind ? KEEPER_F_EAB : 0u),
+                                .target = REQUEST_NEW_ACCOUNT,
+                                .once = a->bind,
+                                .max_body = BODY_MAX,
+                                .doing = "registering the account at",
+                                .about = a->ca->cf->name};
+
+    a->state = ACCOUNT_REGISTER;
+    a->request = request_start(a->ca, &spec, registered, a);
+}
+
+static void found(void *arg, const struct http_reply *reply, const struct err *err)
+{
+    struct account *a = arg;
+
+    a->request = NULL;
+    if (!err_is(err))
+        save(a, reply);
+    else if (err->http >= 400 && err->http < 500 && err->http != 429)
+        register_account(a);
+    else
+        fail(a, err);
+}
+
+static void find_account(struct account *a)
+{
+    struct request_spec spec = {.where = ACME_AT_ACCOUNT,
+                                .what = KEEPER_FIND_ACCOUNT,
+                                .target = REQUEST_NEW_ACCOUNT,
+                                .max_body = BODY_MAX,
+                                .doing = "looking for the account at",
+                                .about = a->ca->cf->name};
+
+    a->state = ACCOUNT_FIND;
+    a->request = request_start(a->ca, &spec, found, a);
+}
+
 static int may_register(const struct account *a, const struct directory_doc *doc, struct err *e)
 {
-    if (doc->eab_required)
+    if (doc->eab_required && !a->bind)
         return err_set(
             e, ERR_CONFIG,
             "this CA gives accounts only to holders of an external account (eab), which is "
@@ -131,26 +199,19 @@ static void have_directory(void *arg, const struct directory_doc *doc, const str
 {
     struct account *a = arg;
     struct err e = ERR_INIT;
-    struct request_spec spec = {.where = ACME_AT_ACCOUNT,
-                                .what = KEEPER_NEW_ACCOUNT,
-                                .target = REQUEST_NEW_ACCOUNT,
-                                .max_body = BODY_MAX,
-                                .doing = "registering the account at",
-                                .about = a->ca->cf->name};
 
     if (err_is(err)) {
         fail(a, err);
         return;
     }
-    if (may_register(a, doc, &e) < 0) {
+    a->bind = *a->ca->cf->eab_kid || a->ca->cf->eab_by_email;
+    a->terms = *doc->terms;
+    if (may_register(a, doc, &e) < 0)
         fail(a, &e);
-        return;
-    }
-    if (*doc->terms)
-        spec.flags |= KEEPER_F_TERMS;
-    a->state = ACCOUNT_REGISTER;
-    /* An answer that was lost is repeated: newAccount finds the account then. */
-    a->request = request_start(a->ca, &spec, registered, a);
+    else if (a->bind && *a->thumbprint)
+        find_account(a);
+    else
+        register_account(a);
 }
 
 static void begin_directory(struct account *a)

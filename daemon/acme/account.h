@@ -7,6 +7,13 @@
  *   UNKNOWN, READY -> LOOKUP -> READY
  *                       | `-> FORGET -.     the CA says that it has no such account
  *                       `-> DIRECTORY <-' -> REGISTER -> SAVE -> READY
+ *                                 |            ^  |  ^       ^
+ *                                 `-> FIND ----'  |  |       |
+ *                                       |         `-> EAB    |
+ *                                       `--------------------'
+ *
+ * FIND comes before a key that exists is bound to an external account: bindings may be good for one
+ * use, and the account may be there. EAB: the CA gives the binding out for an address (ZeroSSL).
  */
 #ifndef RENEWD_ACME_ACCOUNT_H
 #define RENEWD_ACME_ACCOUNT_H
@@ -16,13 +23,16 @@
 
 struct ca;
 struct request;
+struct eab_fetch;
 
 enum account_state {
     ACCOUNT_UNKNOWN = 0,
     ACCOUNT_LOOKUP,
     ACCOUNT_FORGET,
     ACCOUNT_DIRECTORY,
+    ACCOUNT_FIND,
     ACCOUNT_REGISTER,
+    ACCOUNT_EAB,
     ACCOUNT_SAVE,
     ACCOUNT_READY
 };
@@ -36,6 +46,8 @@ struct account {
     struct list waiters;
     struct keeper_call *call;
     struct request *request;
+    struct eab_fetch *fetch;
+    bool terms, bind; /* of the registration under way */
     struct directory_wait directory;
 };
 void account_init(struct account *a, struct ca *ca);

@@ -19,8 +19,9 @@ struct download {
     download_fn *done;
     void *arg;
     struct request *request;
-    char *first; /* the default chain, while alternates are tried */
-    size_t first_n;
+    char *best; /* the default chain or one that fits better, while alternates are tried */
+    size_t best_n;
+    enum chain_match match; /* of that */
     char *alternates[ALTERNATES_MAX];
     unsigned n_alternates, next;
 };
@@ -34,7 +35,7 @@ void download_cancel(struct download *d)
     request_cancel(d->request);
     for (unsigned i = 0; i < d->n_alternates; i++)
         free(d->alternates[i]);
-    free(d->first);
+    free(d->best);
     free(d->preferred);
     ca_unref(d->ca);
     free(d);
@@ -44,12 +45,12 @@ static void finish(struct download *d, const char *pem, size_t n, const struct e
 {
     download_fn *done = d->done;
     void *arg = d->arg;
-    char *first = d->first; /* pem may be it */
+    char *best = d->best; /* pem may be it */
 
-    d->first = NULL;
+    d->best = NULL;
     download_cancel(d);
     done(arg, err_is(err) ? NULL : pem, err_is(err) ? 0 : n, err);
-    free(first);
+    free(best);
 }
 
 int chain_text_check(const char *pem, size_t n, struct err *e)
@@ -69,15 +70,14 @@ int chain_text_check(const char *pem, size_t n, struct err *e)
     return 0;
 }
 
-/* The name that certbot's --preferred-chain and others compare: who issued the last certificate. */
-static bool fits(const char *pem, size_t n, const char *preferred)
+static enum chain_match match(const char *pem, size_t n, const char *preferred)
 {
     struct err ignored = ERR_INIT;
     struct cert_chain *c = cert_chain_read(pem, n, NULL, &ignored);
-    bool yes = c && str_eq(c->certs[c->n - 1]->issuer_cn, preferred);
+    enum chain_match m = c ? cert_chain_match(c, preferred) : CHAIN_MATCH_NONE;
 
     cert_chain_free(c);
-    return yes;
+    return m;
 }
 
 static void note_alternates(struct download *d, const struct http_reply *reply)
@@ -97,16 +97,27 @@ static void note_alternates(struct download *d, const struct http_reply *reply)
 static void next_alternate(struct download *d)
 {
     if (d->next == d->n_alternates)
-        finish(d, d->first, d->first_n, NULL);
+        finish(d, d->best, d->best_n, NULL);
     else
         fetch(d, d->alternates[d->next++]);
+}
+
+static void remember(struct download *d, const struct http_reply *reply, enum chain_match m)
+{
+    if (d->best && m <= d->match)
+        return;
+    free(d->best);
+    d->best = xstrndup(reply->body, reply->body_len);
+    d->best_n = reply->body_len;
+    d->match = m;
 }
 
 static void have_chain(void *arg, const struct http_reply *reply, const struct err *err)
 {
     struct download *d = arg;
     struct err e = ERR_INIT;
-    bool is_first = !d->first, bad;
+    bool is_first = !d->best, bad;
+    enum chain_match m = CHAIN_MATCH_TOP;
 
     d->request = NULL;
     bad = err_is(err) || chain_text_check(reply->body, reply->body_len, &e) < 0;
@@ -114,16 +125,19 @@ static void have_chain(void *arg, const struct http_reply *reply, const struct e
         if (!err_is(err))
             err_activity(&e, "downloading the certificate of %s", d->about);
         finish(d, NULL, 0, err_is(err) ? err : &e);
-    } else if (!bad && (!*d->preferred || fits(reply->body, reply->body_len, d->preferred))) {
-        finish(d, reply->body, reply->body_len, NULL);
-    } else {
-        if (is_first) {
-            note_alternates(d, reply);
-            d->first = xstrndup(reply->body, reply->body_len);
-            d->first_n = reply->body_len;
-        }
-        next_alternate(d);
+        return;
     }
+    if (!bad && *d->preferred)
+        m = match(reply->body, reply->body_len, d->preferred);
+    if (!bad && m == CHAIN_MATCH_TOP) {
+        finish(d, reply->body, reply->body_len, NULL);
+        return;
+    }
+    if (is_first)
+        note_alternates(d, reply);
+    if (!bad)
+        remember(d, reply, m);
+    next_alternate(d);
 }
 
 static void fetch(struct download *d, const char *url)

@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "base/secret.h"
 #include "base/str.h"
 #include "digest/hash.h"
 
@@ -40,6 +41,8 @@ static void account_free(struct account *acc)
     pkey_free(acc->key);
     pkey_free(acc->pending);
     free(acc->url);
+    free(acc->eab_kid);
+    secret_free(acc->eab_key);
     free(acc);
 }
 
@@ -54,15 +57,14 @@ void accounts_free(struct accounts *a)
     free(a);
 }
 
-/* The texts are kept apart by NULs, which none of them holds. External accounts add their kid. */
+/* The texts are kept apart by NULs, which none of them holds. */
 static void make_id(const struct conf_ca *ca, char out[33])
 {
-    static const char kid[] = "";
     CLEANUP_BUF struct buf b;
     uint8_t digest[SHA256_LEN];
     buf_init(&b, 1u << 20);
     buf_put(&b, ca->directory, strlen(ca->directory) + 1);
-    buf_put(&b, kid, sizeof(kid));
+    buf_put(&b, ca->eab_kid, strlen(ca->eab_kid) + 1);
     buf_puts(&b, ca->account);
     sha256(buf_str(&b), b.len, digest);
     hex_encode(digest, 16, out);
@@ -82,11 +84,11 @@ static int read_key(int dirfd, const char *name, struct pkey **ret, struct err *
 }
 
 /* A damaged account.json costs one question to the CA, no more: its URL is asked for again. */
-static struct json *read_json(int dirfd)
+static struct json *read_json(int dirfd, const char *name)
 {
-    CLEANUP_BUF struct buf text;
-    buf_init(&text, JSON_FILE_MAX);
-    if (file_read_at(dirfd, "account.json", false, &text, NULL, NULL))
+    CLEANUP_BUF struct buf text = {0};
+    buf_init_secret(&text, JSON_FILE_MAX);
+    if (file_read_at(dirfd, name, false, &text, NULL, NULL))
         return NULL;
     return json_parse(buf_str(&text), text.len, NULL);
 }
@@ -100,7 +102,7 @@ static int64_t read_time(const struct json *j, const char *key)
 
 static void read_facts(int dirfd, struct account *acc)
 {
-    CLEANUP_JSON struct json *j = read_json(dirfd);
+    CLEANUP_JSON struct json *j = read_json(dirfd, "account.json");
     const char *url = json_text(j, "url");
     acc->created_ms = read_time(j, "created");
     acc->deactivated_ms = read_time(j, "deactivated");
@@ -108,6 +110,22 @@ static void read_facts(int dirfd, struct account *acc)
         return;
     free(acc->url);
     acc->url = xstrdup(url);
+}
+
+static void take_eab(struct account *acc, const char *kid, const char *key)
+{
+    free(acc->eab_kid);
+    secret_free(acc->eab_key);
+    acc->eab_kid = xstrdup(kid);
+    acc->eab_key = secret_new(key, strlen(key));
+}
+
+static void read_eab(int dirfd, struct account *acc)
+{
+    CLEANUP_JSON struct json *j = read_json(dirfd, "eab.json");
+    const char *kid = json_text(j, "kid"), *key = json_text(j, "hmac_key");
+    if (kid && key)
+        take_eab(acc, kid, key);
 }
 
 static int open_existing(const struct statedir *s, const char *id)
@@ -124,6 +142,7 @@ static int read_account(const struct statedir *s, struct account *acc, struct er
     if (read_key(dir, "key.pem", &acc->key, e) || read_key(dir, "pending.pem", &acc->pending, e))
         return err_prefix(e, "%s/accounts/%s", s->path, acc->id);
     read_facts(dir, acc);
+    read_eab(dir, acc);
     return 0;
 }
 
@@ -204,6 +223,23 @@ static int store_facts(struct accounts *a, struct account *acc, const struct con
     CLEANUP_CLOSE int dir = open_folder(a, acc, e);
     if (dir < 0 || file_replace_at(dir, "account.json", text, strlen(text), &private_file, e))
         return err_activity(e, "storing the account of CA %s", ca->name);
+    return 0;
+}
+
+int accounts_set_eab(struct accounts *a, struct account *acc, const char *kid, const char *hmac_key,
+                     struct err *e)
+{
+    CLEANUP_JSON struct json *j = json_object();
+    json_add_text(j, "kid", kid);
+    json_add_text(j, "hmac_key", hmac_key);
+    char *text = json_print(j, true);
+    CLEANUP_CLOSE int dir = open_folder(a, acc, e);
+    int r = dir < 0 ? -1 : file_replace_at(dir, "eab.json", text, strlen(text), &private_file, e);
+    secret_wipe(text, strlen(text));
+    free(text);
+    if (r)
+        return err_activity(e, "storing an external account");
+    take_eab(acc, kid, hmac_key);
     return 0;
 }
 
@@ -306,7 +342,7 @@ static void tell_one(struct accounts *a, const char *id,
                      void (*fn)(void *arg, const struct account_found *), void *arg)
 {
     CLEANUP_CLOSE int dir = open_existing(a->dir, id);
-    CLEANUP_JSON struct json *j = dir < 0 ? NULL : read_json(dir);
+    CLEANUP_JSON struct json *j = dir < 0 ? NULL : read_json(dir, "account.json");
     struct err ignored = ERR_INIT;
     const struct account *acc = get_by_id(a, id, &ignored);
     const struct account_found found = {

@@ -8,6 +8,7 @@
  *                   a crash the CA can be asked which of the two it knows
  *     previous.pem  the one before, until the next change
  *     account.json  URL, and what it belongs to
+ *     eab.json      external account that the CA gave out for an address
  */
 #ifndef RENEWD_KEEPER_ACCOUNTS_H
 #define RENEWD_KEEPER_ACCOUNTS_H
@@ -25,6 +26,8 @@ struct account {
     struct pkey *key;       /* NULL while there is none */
     struct pkey *pending;   /* NULL: no change of keys is under way or was cut short */
     int64_t created_ms;     /* when its URL was stored first; 0: not known */
+    char *eab_kid;          /* external account that the CA gave out for an address; NULL: none */
+    struct secret *eab_key; /* as it came */
     int64_t deactivated_ms; /* by the operator, for good; 0: it is not */
 };
 
@@ -39,6 +42,10 @@ int accounts_need_key(struct accounts *a, struct account *acc, const struct conf
                       struct err *e);
 int accounts_set_url(struct accounts *a, struct account *acc, const struct conf_ca *ca,
                      const char *url, struct err *e);
+
+/* Durable in eab.json. */
+int accounts_set_eab(struct accounts *a, struct account *acc, const char *kid, const char *hmac_key,
+                     struct err *e);
 
 /* Takes key, also when it fails: durable as pending.pem. */
 int accounts_put_pending(struct accounts *a, struct account *acc, struct pkey *key, struct err *e);

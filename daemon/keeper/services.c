@@ -55,8 +55,8 @@ struct task {
     uint32_t id;
     struct step_run *step;
     struct keygen *keygen;
-    bool wants_key; /* and waits until fewer keys are being made */
-    char *provider; /* a worker that starts */
+    bool wants_key;                /* and waits until fewer keys are being made */
+    char *provider;                /* a worker that starts */
     const struct account *account; /* whose key is being made, or found out about */
     struct conf *conf;
     const struct conf_cert *cert;
@@ -307,6 +307,23 @@ static int do_set_account(struct services *s, uint32_t id, const union keeper_ms
     if (accounts_set_url(s->accounts, a, ca, m->set_account.url, &e))
         return refuse(s, id, &e);
     tell_account(s, id, a);
+    return 0;
+}
+
+static int do_set_eab(struct services *s, uint32_t id, const union keeper_msg *m)
+{
+    struct err e = ERR_INIT;
+    const struct conf_ca *ca;
+    struct account *a;
+    if (find_ca(s, m->set_eab.ca, &ca, &e) || !(a = accounts_get(s->accounts, ca, &e)))
+        return refuse(s, id, &e);
+    if (!ca->eab_by_email || !m->set_eab.kid[0] || !m->set_eab.hmac_key[0])
+        err_set(&e, ERR_DENIED, "CA %s gives out no external accounts", ca->name);
+    else
+        accounts_set_eab(s->accounts, a, m->set_eab.kid, m->set_eab.hmac_key, &e);
+    if (err_is(&e))
+        return refuse(s, id, &e);
+    answer(s, KEEPER_MSG_DONE, id, NULL);
     return 0;
 }
 
@@ -757,6 +774,7 @@ static const struct service {
     {KEEPER_MSG_SIGN, do_sign, true},
     {KEEPER_MSG_ACCOUNT, do_account, true},
     {KEEPER_MSG_SET_ACCOUNT, do_set_account, true},
+    {KEEPER_MSG_SET_EAB, do_set_eab, true},
     {KEEPER_MSG_PREPARE, do_prepare, true},
     {KEEPER_MSG_INSTALL, do_install, true},
     {KEEPER_MSG_INSTALLED, do_installed, true},

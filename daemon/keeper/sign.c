@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 #include "keeper/sign.h"
+#include "base/ip.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "keeper/live.h"
+#include "keys/eab.h"
 #include "keys/jws.h"
 
 #include <string.h>
@@ -64,12 +66,37 @@ static char *print(struct json *j)
     return text;
 }
 
+/* The configured binding, else the one that the CA gave for an address; the key must exist. */
+static int add_binding(struct job *j, struct json *p, struct err *e)
+{
+    const struct account *a = j->account;
+    bool own = j->ca->eab_kid[0] && j->ca->eab_hmac_key.value;
+    const struct secret *text = own ? j->ca->eab_hmac_key.value : a->eab_key;
+    const char *kid = own ? j->ca->eab_kid : a->eab_kid;
+    CLEANUP_BUF struct buf out;
+    if (!text) {
+        err_set(e, ERR_CONFIG,
+                "CA %s gives accounts only to holders of an external account: write its `eab`",
+                j->ca->name);
+        str_copy(e->type, sizeof(e->type), KEEPER_NO_BINDING);
+        return -1;
+    }
+    struct secret *mac = eab_key_decode(text, e);
+    buf_init(&out, KEEPER_MSG_JWS_MAX);
+    int r = !mac ? -1
+                 : jws_bind_account(kid, j->m->url, secret_bytes(mac), secret_len(mac),
+                                    pkey_jwk(a->key), &out, e);
+    secret_free(mac);
+    struct json *binding = r ? NULL : json_parse(buf_str(&out), out.len, e);
+    if (!binding)
+        return -1;
+    json_add(p, "externalAccountBinding", binding);
+    return 0;
+}
+
 static char *new_account(struct job *j, struct err *e)
 {
-    if (j->m->flags & KEEPER_F_EAB) {
-        err_set(e, ERR_CONFIG, "CA %s wants an external account: not yet available", j->ca->name);
-        return NULL;
-    }
+    bool bind = j->m->flags & KEEPER_F_EAB;
     if ((j->m->flags & KEEPER_F_TERMS) && !j->ca->agree_tos) {
         err_set(e, ERR_CONFIG,
                 "CA %s has terms of service: read them, then write `agree_tos: true` for it or "
@@ -84,6 +111,11 @@ static char *new_account(struct job *j, struct err *e)
         CLEANUP_FREE char *mailto = xasprintf("mailto:%s", j->ca->email);
         json_add_text(json_add_array(p, "contact"), NULL, mailto);
     }
+    if (bind &&
+        (accounts_need_key(j->env->accounts, j->account, j->ca, e) || add_binding(j, p, e))) {
+        json_free(p);
+        return NULL;
+    }
     return print(p);
 }
 
@@ -96,7 +128,7 @@ static char *find_account(struct job *j, struct err *e)
 
 static const struct pending *need_pending(struct job *j, struct err *e)
 {
-    const struct pending *k = pending_get(j->env->pendings, j->cert->name, e);
+    const struct pending *k = pending_of(j->env->pendings, j->cert, e);
     if (!k && e->cls == ERR_NONE)
         err_set(e, ERR_LOCAL, "there is no key for the order of %s: it begins again",
                 j->cert->name);
@@ -124,7 +156,7 @@ static char *new_order(struct job *j, struct err *e)
     struct json *ids = json_add_array(p, "identifiers");
     for (size_t i = 0; i < k->n_names; i++) {
         struct json *id = json_add_object(ids, NULL);
-        json_add_text(id, "type", "dns");
+        json_add_text(id, "type", ip_is(k->names[i]) ? "ip" : "dns");
         json_add_text(id, "value", k->names[i]);
     }
     const char *profile = j->cert->profile[0] ? j->cert->profile : j->ca->profile;

@@ -18,14 +18,17 @@
 struct keeper;
 struct keeper_call;
 
+/* Type of the error when NEW_ACCOUNT is to bind an external account, and none is known. */
+#define KEEPER_NO_BINDING "no-eab"
+
 enum keeper_sign {
-    KEEPER_READ,            /* POST-as-GET of url */
-    KEEPER_NEW_ACCOUNT,     /* contact, terms and EAB from the configuration; makes the key, durable
-                               first */
-    KEEPER_FIND_ACCOUNT,    /* onlyReturnExisting */
-    KEEPER_NEW_ORDER,       /* for cert; profile and replaces composed by the keeper, see flags */
-    KEEPER_ANSWER,          /* {} to a challenge */
-    KEEPER_FINALIZE,        /* the CSR of cert's pending key */
+    KEEPER_READ,         /* POST-as-GET of url */
+    KEEPER_NEW_ACCOUNT,  /* contact, terms and EAB from the configuration; makes the key, durable
+                            first */
+    KEEPER_FIND_ACCOUNT, /* onlyReturnExisting */
+    KEEPER_NEW_ORDER,    /* for cert; profile and replaces composed by the keeper, see flags */
+    KEEPER_ANSWER,       /* {} to a challenge */
+    KEEPER_FINALIZE,     /* the CSR of cert's pending key */
     KEEPER_DEACTIVATE_AUTHZ, /* refused when url is the account's own */
     /* Only inside a task of the keeper's: */
     KEEPER_UPDATE_ACCOUNT, /* contact and terms, from the configuration */
@@ -111,7 +114,8 @@ enum keeper_task_kind {
     KEEPER_TASK_REVOKE,     /* REVOKE; cert: whom it concerns, "" when it is not configured */
     KEEPER_TASK_REPLACE,    /* renew cert with a fresh key, and REVOKE once that is deployed */
     KEEPER_TASK_FORGET,     /* all that the store has of cert */
-    KEEPER_TASK_SNAPSHOT,   /* a copy of the state store, under the name `url` in the engine's folder */
+    KEEPER_TASK_SNAPSHOT, /* a copy of the state store, under the name `url` in the engine's folder
+                           */
     KEEPER_TASK_KINDS
 };
 struct keeper_task {
@@ -136,6 +140,10 @@ struct keeper_ops {
     /* After newAccount / find: durable before the callback. "" forgets (the CA has lost it). */
     struct keeper_call *(*set_account)(struct keeper *, const char *ca, const char *url,
                                        keeper_account_fn *, void *);
+    /* The external account that the CA gave out for an address (ZeroSSL): durable, and used by
+     * NEW_ACCOUNT with KEEPER_F_EAB from then on, unless one is configured. */
+    struct keeper_call *(*set_eab)(struct keeper *, const char *ca, const char *kid,
+                                   const char *hmac_key, keeper_done_fn *, void *);
     /* Makes the pending key and CSR durable; must precede NEW_ORDER. A pending key that exists is
      * kept when fresh is false (resumption). */
     struct keeper_call *(*prepare)(struct keeper *, const char *cert, bool fresh, keeper_done_fn *,

@@ -224,6 +224,7 @@ static void fail(struct keeper_call *call, const struct err *why)
         break;
     case KEEPER_MSG_PREPARE:
     case KEEPER_MSG_HTTP01:
+    case KEEPER_MSG_SET_EAB:
         call->fn.done(call->arg, why);
         break;
     case KEEPER_MSG_STEP:
@@ -351,6 +352,7 @@ static enum keeper_msg_type answer_to(enum keeper_msg_type request)
         {KEEPER_MSG_SIGN, KEEPER_MSG_SIGNED},
         {KEEPER_MSG_ACCOUNT, KEEPER_MSG_ACCOUNT_IS},
         {KEEPER_MSG_SET_ACCOUNT, KEEPER_MSG_ACCOUNT_IS},
+        {KEEPER_MSG_SET_EAB, KEEPER_MSG_DONE},
         {KEEPER_MSG_PREPARE, KEEPER_MSG_DONE},
         {KEEPER_MSG_INSTALL, KEEPER_MSG_INSTALLED_IS},
         {KEEPER_MSG_INSTALLED, KEEPER_MSG_INSTALLED_IS},
@@ -527,6 +529,15 @@ static struct keeper_call *do_set_account(struct keeper *k, const char *ca, cons
     return call;
 }
 
+static struct keeper_call *do_set_eab(struct keeper *k, const char *ca, const char *kid,
+                                      const char *hmac_key, keeper_done_fn *fn, void *arg)
+{
+    struct keeper_msg_set_eab m = {.ca = ca, .kid = kid, .hmac_key = hmac_key};
+    struct keeper_call *call = start(k, KEEPER_MSG_SET_EAB, &m, arg);
+    call->fn.done = fn;
+    return call;
+}
+
 static struct keeper_call *do_prepare(struct keeper *k, const char *cert, bool fresh,
                                       keeper_done_fn *fn, void *arg)
 {
@@ -619,6 +630,7 @@ static const struct keeper_ops ops = {
     .sign = do_sign,
     .account = do_account,
     .set_account = do_set_account,
+    .set_eab = do_set_eab,
     .prepare = do_prepare,
     .install = do_install,
     .installed = do_installed,

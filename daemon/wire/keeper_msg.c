@@ -80,6 +80,10 @@ static const struct field sign_fields[] = {F(U32, sign, what, KEEPER_MSG_SIGN_KI
 static const struct field account_fields[] = {NAME(account, ca), {END, 0, 0}};
 static const struct field set_account_fields[] = {
     NAME(set_account, ca), URL(set_account, url), {END, 0, 0}};
+static const struct field set_eab_fields[] = {NAME(set_eab, ca),
+                                              F(TEXT, set_eab, kid, KEEPER_MSG_EAB_MAX),
+                                              F(TEXT, set_eab, hmac_key, KEEPER_MSG_EAB_MAX),
+                                              {END, 0, 0}};
 static const struct field prepare_fields[] = {
     NAME(prepare, cert), F(BOOL, prepare, fresh, 0), {END, 0, 0}};
 static const struct field install_fields[] = {NAME(install, cert),
@@ -102,14 +106,11 @@ static const struct field http01_fields[] = {
     F(BOOL, http01, add, 0), {END, 0, 0}};
 static const struct field task_note_fields[] = {
     F(U64, task_note, task, 0), F(TEXT, task_note, text, KEEPER_MSG_TEXT_MAX), {END, 0, 0}};
-static const struct field task_done_fields[] = {F(U64, task_done, task, 0),
-                                                F(U32, task_done, key, 2),
-                                                URL(task_done, url),
-                                                F(TEXT, task_done, status, 64),
-                                                URL(task_done, orders),
-                                                F(TEXTS, task_done, contact, 16),
-                                                F(ERR, task_done, err, 0),
-                                                {END, 0, 0}};
+static const struct field task_done_fields[] = {
+    F(U64, task_done, task, 0), F(U32, task_done, key, 2),
+    URL(task_done, url),        F(TEXT, task_done, status, 64),
+    URL(task_done, orders),     F(TEXTS, task_done, contact, 16),
+    F(ERR, task_done, err, 0),  {END, 0, 0}};
 
 struct message {
     enum keeper_msg_type type;
@@ -151,6 +152,7 @@ static const struct message messages[] = {
     E(SIGN, "sign", sign_fields),
     E(ACCOUNT, "account", account_fields),
     E(SET_ACCOUNT, "set-account", set_account_fields),
+    E(SET_EAB, "set-eab", set_eab_fields),
     E(PREPARE, "prepare", prepare_fields),
     E(INSTALL, "install", install_fields),
     E(INSTALLED, "installed", installed_fields),

@@ -39,6 +39,7 @@
 #define KEEPER_MSG_NAME_MAX 255u
 #define KEEPER_MSG_URL_MAX 2048u
 #define KEEPER_MSG_NONCE_MAX 512u
+#define KEEPER_MSG_EAB_MAX 1024u
 #define KEEPER_MSG_TOKEN_MAX 128u
 #define KEEPER_MSG_ADDR_MAX 64u
 #define KEEPER_MSG_CHAIN_MAX (256u << 10)
@@ -67,7 +68,7 @@ enum keeper_msg_type {
     KEEPER_MSG_STEP_DONE,
     KEEPER_MSG_WORKER_IS, /* with the descriptor of the channel to it */
     KEEPER_MSG_TASK = 48,
-    KEEPER_MSG_TASK_END, /* it is given up: no TASK_DONE any more */
+    KEEPER_MSG_TASK_END,  /* it is given up: no TASK_DONE any more */
     KEEPER_MSG_LISTEN_IS, /* with the listening socket */
     /* engine to keeper */
     KEEPER_MSG_ACCEPT = 64,
@@ -88,6 +89,7 @@ enum keeper_msg_type {
     KEEPER_MSG_WORKER_KILL,
     KEEPER_MSG_LISTEN,
     KEEPER_MSG_HTTP01,
+    KEEPER_MSG_SET_EAB,
     KEEPER_MSG_TASK_NOTE = 112,
     KEEPER_MSG_TASK_DONE,
 };
@@ -172,6 +174,9 @@ struct keeper_msg_account {
 struct keeper_msg_set_account {
     const char *ca, *url;
 };
+struct keeper_msg_set_eab {
+    const char *ca, *kid, *hmac_key;
+};
 struct keeper_msg_prepare {
     const char *cert;
     bool fresh;
@@ -229,6 +234,7 @@ union keeper_msg {
     struct keeper_msg_sign sign;
     struct keeper_msg_account account;
     struct keeper_msg_set_account set_account;
+    struct keeper_msg_set_eab set_eab;
     struct keeper_msg_prepare prepare;
     struct keeper_msg_install install;
     struct keeper_msg_installed installed;

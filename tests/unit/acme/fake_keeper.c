@@ -198,6 +198,8 @@ struct conf *fake_conf(const char *const *names, size_t n)
                                .email = none,
                                .agree_tos = true,
                                .account = main_,
+                               .preset = none,
+                               .eab_kid = none,
                                .profile = none,
                                .preferred_chain = none,
                                .timeout_ms = 30000,

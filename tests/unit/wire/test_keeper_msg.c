@@ -50,6 +50,7 @@ static const struct sample {
      {.sign = {6, 15, "le", "c", "https://ca/order", "nonce"}}},
     {KEEPER_MSG_ACCOUNT, KEEPER_MSG_FROM_ENGINE, {.account = {"le"}}},
     {KEEPER_MSG_SET_ACCOUNT, KEEPER_MSG_FROM_ENGINE, {.set_account = {"le", "https://ca/1"}}},
+    {KEEPER_MSG_SET_EAB, KEEPER_MSG_FROM_ENGINE, {.set_eab = {"zerossl", "kid", "key"}}},
     {KEEPER_MSG_PREPARE, KEEPER_MSG_FROM_ENGINE, {.prepare = {"c", true}}},
     {KEEPER_MSG_INSTALL,
      KEEPER_MSG_FROM_ENGINE,
