@@ -107,17 +107,26 @@ struct eab {
     struct conf_secret hmac_key;
 };
 
-/* CAs write it in base64 or base64url, padded or not. */
+/* CAs write it in base64 or base64url, padded or not; people copy quotes and spaces along. */
+static bool is_base64(const char *text)
+{
+    static const char letters[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_=";
+
+    text += strspn(text, " \t'\"");
+    text += strspn(text, letters);
+    text += strspn(text, " \t'\"");
+    return !*text;
+}
+
 static int read_hmac_key(struct reader *r, const struct opt *o, const struct node *v, void *dst)
 {
-    static const char base64[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_=";
     struct conf_secret s = {0};
 
     if (secret_read(r, o->name, v, &s))
         return -1;
     if (s.value && strcmp(secret_bytes(s.value), "***") && /* as renewd -T prints it */
-        strspn(secret_bytes(s.value), base64) != secret_len(s.value))
+        !is_base64(secret_bytes(s.value)))
         return READ_ERROR(r, v, "%s: is no base64 text: write it as the CA shows it, on one line",
                           o->name);
     *(struct conf_secret *)dst = s;

@@ -151,14 +151,6 @@ static int check_variants(struct reader *r, const struct node *v, const struct c
 
 /* ---- the rest ---- */
 
-static bool uses(const struct conf_cert *c, enum conf_challenge type)
-{
-    for (size_t i = 0; i < c->n_names; i++)
-        if (proof_has(&c->names[i].challenges, type))
-            return true;
-    return false;
-}
-
 static void warn_unused(struct reader *r, const struct node *v, const struct conf_cert *c)
 {
     static const struct {
@@ -171,7 +163,7 @@ static void warn_unused(struct reader *r, const struct node *v, const struct con
     };
 
     for (size_t i = 0; i < ARRAY_LEN(keys); i++)
-        if (place_of(v, keys[i].key) != v && !uses(c, keys[i].type))
+        if (place_of(v, keys[i].key) != v && !proof_uses(c, keys[i].type))
             READ_WARN(r, place_of(v, keys[i].key),
                       "%s: no name of this certificate is proved by %s: write challenge: %s",
                       keys[i].key, conf_challenge_name(keys[i].type),

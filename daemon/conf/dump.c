@@ -264,20 +264,12 @@ static void add_names(struct json *o, const struct conf_cert *c)
     }
 }
 
-static bool uses(const struct conf_cert *c, enum conf_challenge type)
-{
-    for (size_t i = 0; i < c->n_names; i++)
-        if (proof_has(&c->names[i].challenges, type))
-            return true;
-    return false;
-}
-
 static void add_proof(struct json *o, const struct conf_cert *c)
 {
     struct json *part;
 
     add_challenges(o, &c->challenges);
-    if (uses(c, CONF_HTTP_01)) {
+    if (proof_uses(c, CONF_HTTP_01)) {
         part = json_add_object(o, "http01");
         if (c->http01.kind == CONF_HTTP01_LISTEN)
             add_strs(part, "listen", &c->http01.listen);
@@ -286,9 +278,9 @@ static void add_proof(struct json *o, const struct conf_cert *c)
         else
             add_strs(part, "run", &c->http01.argv);
     }
-    if (uses(c, CONF_TLS_ALPN_01))
+    if (proof_uses(c, CONF_TLS_ALPN_01))
         add_strs(json_add_object(o, "tlsalpn01"), "listen", &c->alpn_listen);
-    if (!uses(c, CONF_DNS_PERSIST_01))
+    if (!proof_uses(c, CONF_DNS_PERSIST_01))
         return;
     part = json_add_object(o, "dns_persist01");
     json_add_bool(part, "write", c->persist.write);

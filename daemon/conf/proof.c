@@ -18,6 +18,14 @@ bool proof_has(const struct conf_challenges *all, enum conf_challenge c)
     return false;
 }
 
+bool proof_uses(const struct conf_cert *c, enum conf_challenge type)
+{
+    for (size_t i = 0; i < c->n_names; i++)
+        if (proof_has(&c->names[i].challenges, type))
+            return true;
+    return false;
+}
+
 bool proof_fits(enum conf_challenge c, bool ip, bool wildcard)
 {
     bool by_connection = c == CONF_HTTP_01 || c == CONF_TLS_ALPN_01;

@@ -21,6 +21,8 @@ bool proof_fits(enum conf_challenge c, bool ip, bool wildcard);
 /* Those of `all` that fit, in their order. */
 struct conf_challenges proof_fitting(const struct conf_challenges *all, bool ip, bool wildcard);
 bool proof_has(const struct conf_challenges *all, enum conf_challenge c);
+/* Whether one of the certificate's names may be proved so. */
+bool proof_uses(const struct conf_cert *c, enum conf_challenge type);
 /* Whether a name with these needs records to be written. */
 bool proof_needs_provider(const struct conf_cert *c, const struct conf_challenges *all);
 
