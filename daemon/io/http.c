@@ -43,6 +43,7 @@ struct http_site {
     char *ca_pem;
     char **literal_hosts;
     struct multi *multi;
+    struct transfer_origin origin;
     struct list calls;
     CURL *idle[IDLE_HANDLES];
     size_t n_idle;
@@ -265,7 +266,7 @@ struct http_call *http_start(struct http_site *s, const struct http_request *r, 
     c->timeout_ms = r->timeout_ms > 0 ? r->timeout_ms : TIMEOUT_MS;
     c->begun_ms = loop_mono_ms(s->http->loop);
     list_append(&s->calls, &c->node);
-    if (transfer_init(&c->transfer, &s->spec, r, &c->err)) {
+    if (transfer_init(&c->transfer, &s->spec, &s->origin, r, &c->err)) {
         call_end(c);
         return c;
     }

@@ -3,8 +3,11 @@
 
 #include "base/secret.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 struct multi {
     struct loop *loop;
@@ -20,6 +23,7 @@ struct sock {
     struct list node;
     struct multi *multi;
     curl_socket_t fd;
+    int corked;
     struct watch *watch;
 };
 
@@ -119,11 +123,26 @@ static bool collect(struct multi *m)
     return false;
 }
 
+/* What libcurl writes in one act goes out together: it writes two or three times for a request, and
+ * each alone would be a segment of its own, which wakes the server. */
+static void cork(struct multi *m, int on)
+{
+    list_each(it, &m->socks)
+    {
+        struct sock *s = list_item(it, struct sock, node);
+
+        if (s->corked != on && setsockopt(s->fd, IPPROTO_TCP, TCP_CORK, &on, sizeof on) == 0)
+            s->corked = on;
+    }
+}
+
 static void act(struct multi *m, curl_socket_t fd, int what)
 {
     int running;
 
+    cork(m, 1);
     curl_multi_socket_action(m->curl, fd, what, &running);
+    cork(m, 0);
     collect(m);
 }
 
@@ -154,6 +173,8 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *as
 
     (void)easy;
     if (what == CURL_POLL_REMOVE) {
+        if (s && s->corked) /* it may be kept for later requests */
+            setsockopt(fd, IPPROTO_TCP, TCP_CORK, &(int){0}, sizeof(int));
         if (s)
             sock_free(s);
         curl_multi_assign(m->curl, fd, NULL);

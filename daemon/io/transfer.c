@@ -130,18 +130,48 @@ static int read_url(struct transfer *t, CURLU *u, const char *url, struct err *e
     return r ? r : read_host(t, u, e);
 }
 
-static int check_url(struct transfer *t, const char *url, struct err *e)
+static bool is_known(struct transfer *t, const struct transfer_origin *known, const char *url)
+{
+    size_t n = strlen(known->text);
+
+    if (n == 0 || strncmp(url, known->text, n) != 0 || url[n] != '/')
+        return false;
+    str_copy(t->host, sizeof t->host, known->host);
+    t->port = known->port;
+    return true;
+}
+
+/* All before the path, which is where the host's name ends. */
+static void remember(const struct transfer *t, struct transfer_origin *known, const char *url)
+{
+    const char *slashes = strstr(url, "://");
+    size_t n = slashes ? (size_t)(slashes + 3 - url) + strcspn(slashes + 3, "/?#\\") : 0;
+
+    if (url[n] != '/' || n >= sizeof known->text)
+        return;
+    memcpy(known->text, url, n);
+    known->text[n] = '\0';
+    str_copy(known->host, sizeof known->host, t->host);
+    known->port = t->port;
+}
+
+static int check_url(struct transfer *t, struct transfer_origin *known, const char *url,
+                     struct err *e)
 {
     if (strlen(url) > URL_MAX)
         return err_set(e, ERR_CONFIG, "the URL is over %d bytes", URL_MAX);
     for (const char *p = url; *p; p++)
         if ((unsigned char)*p <= 0x20 || (unsigned char)*p >= 0x7f)
             return err_set(e, ERR_CONFIG, "the URL holds bytes that no URL may hold");
+    if (is_known(t, known, url))
+        return 0;
     CURLU *u = curl_url();
     if (!u)
         return err_set(e, ERR_LOCAL, "out of memory");
     int r = read_url(t, u, url, e);
     curl_url_cleanup(u);
+    if (r == 0)
+        remember(t, known, url);
     return r;
 }
 
@@ -161,7 +191,7 @@ static int set_place(struct transfer *t, const struct dns_addr *at, struct err *
 }
 
 int transfer_init(struct transfer *t, const struct http_site_spec *site,
-                  const struct http_request *r, struct err *e)
+                  struct transfer_origin *known, const struct http_request *r, struct err *e)
 {
     static const char *const with_body[] = {"POST", "PUT", "PATCH"};
 
@@ -180,7 +210,7 @@ int transfer_init(struct transfer *t, const struct http_site_spec *site,
     t->once = r->once;
     for (size_t i = 0; i < ARRAY_LEN(with_body); i++)
         t->has_body = t->has_body || str_eq(t->method, with_body[i]);
-    if (check_url(t, r->url, e) || copy_headers(t, r, e))
+    if (check_url(t, known, r->url, e) || copy_headers(t, r, e))
         return -1;
     t->url = xstrdup(r->url);
     if (r->at && set_place(t, r->at, e))
@@ -395,7 +425,6 @@ void transfer_setup(struct transfer *t, CURL *easy, const char *ca_pem, const ch
 
     /* No CURLOPT_BUFFERSIZE: less than its default makes libcurl 7.88 write over its heap (HTTP/2).
      */
-    curl_easy_reset(easy);
     curl_easy_setopt(easy, CURLOPT_URL, t->url);
     curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, t->allow_http ? "http,https" : "https");

@@ -13,6 +13,13 @@
 #define TRANSFER_FIELDS_SIZE (64u << 10)
 #define TRANSFER_HOST_SIZE 256
 
+/* Where requests of a site went to before: what was checked then need not be again. */
+struct transfer_origin {
+    char text[TRANSFER_HOST_SIZE + 16]; /* "https://ca.example:443"; a path follows. "": none yet */
+    char host[TRANSFER_HOST_SIZE];
+    uint16_t port;
+};
+
 struct transfer {
     char method[16];
     char *url;
@@ -37,12 +44,12 @@ struct transfer {
 };
 
 int transfer_init(struct transfer *t, const struct http_site_spec *site,
-                  const struct http_request *r, struct err *e);
+                  struct transfer_origin *known, const struct http_request *r, struct err *e);
 void transfer_done(struct transfer *t); /* wipes */
 /* Where the host is; not called when it is an address itself. */
 void transfer_set_addresses(struct transfer *t, const struct dns_addr *addrs, size_t n);
-/* ca_pem NULL: the system's. t and ca_pem outlive the exchange; what was received before is
- * dropped. */
+/* ca_pem NULL: the system's. easy is as new, or reset; t and ca_pem outlive the exchange; what was
+ * received before is dropped. */
 void transfer_setup(struct transfer *t, CURL *easy, const char *ca_pem, const char *user_agent,
                     int64_t connect_ms);
 int transfer_result(const struct transfer *t, CURLcode result, struct err *e);
