@@ -5,6 +5,7 @@ Every case says how it ends, what the user is told, when it is tried again, and 
 """
 import datetime
 import json
+import re
 import time
 
 from lab import Lab, LabError, Renewd, World, wait_for
@@ -14,6 +15,8 @@ DAY = 86400
 SOON = (35, 75)                  # the first step of the back-off
 LATER = (0.75 * DAY, DAY + 60)   # what a person must mend
 STILL = "renewing"               # still at it when the test ends
+PASSING = ("peer", "transient", "rate-limited")
+MENDED_BY_PEOPLE = ("config", "denied")
 HTML = "<html><head><title>502 Bad Gateway</title></head><body>cdn</body></html>"
 HUGE = 10 << 20
 SHARED = ("lab", "lossy")        # lossy: where orders are looked for in the account's list, so others' are read, too
@@ -33,14 +36,15 @@ def refuse(kind, type, detail, status=400, nth=None, retry_after=None, **more):
 class Case:
     """count: requests of a kind until the run's end, a number or (least, most). why: what the user reads.
     next: seconds from the run's end to the next one, (least, most). again: the Case of a second, forced run.
-    ca: a CA of its own, or the name of a shared one."""
+    ca: a CA of its own, or the name of a shared one. cls: of the error, as the log has it."""
 
-    def __init__(self, *rules, end="ok", why=(), next=None, cert="", names=1, ca=None, again=None, **options):
+    def __init__(self, *rules, end="ok", why=(), next=None, cls=None, cert="", names=1, ca=None, again=None, **options):
         kinds = ("newOrder", "order", "authz", "challenge", "finalize", "certificate", "directory", "newNonce",
                  "newAccount", "renewalInfo", "account", "orders")
         self.count = {"newOrder": 1, **{k: options.pop(k) for k in kinds if k in options}}
         self.rules, self.options = list(rules), options
         self.end, self.why, self.next = end, [why] if isinstance(why, str) else list(why), next
+        self.cls = cls or (MENDED_BY_PEOPLE if next == LATER else PASSING) if end == "failed" else None
         self.ca, self.cert, self.names, self.again = ca, cert, names, again
 
 
@@ -84,7 +88,7 @@ AUTHORIZATIONS = {
     "wildcard": Case(names=["*.wildcard-x", "wildcard-x"], authz=(2, 4), challenge=2),
     "no-dns": failed(challenges=[{"type": "http-01", "url": "https://x.test/", "token": "x" * 40, "status": "pending"},
                                  {"type": "sectigo-dns-01", "url": "https://x.test/", "token": "x" * 40}],
-                     next=LATER, why=["no dns-01 challenge", "sectigo-dns-01"], challenge=0, finalize=0),
+                     next=LATER, why=["no dns-01 challenge", "sectigo-dns-01"], challenge=0, finalize=0, cls=["config"]),
     "no-token": failed(challenges=[{"type": "dns-01", "status": "pending", "url": "https://x.test/1"}],
                        why="no usable token", challenge=0, finalize=0),
     "no-challenge": failed(challenges=[], why="offers no challenge", challenge=0, finalize=0),
@@ -93,14 +97,14 @@ AUTHORIZATIONS = {
     "complains": Case(validation=["error"], end=STILL, why="no TXT record was found", challenge=(2, 5), finalize=0),
     "400-again": Case(validation=["error", "400"], challenge=2),
     "400-first": Case(validation=["400"], challenge=1),
-    "invalid": failed(validation=["fail"], why=["Incorrect TXT record", "invalid-x"], challenge=1, finalize=0),
+    "invalid": failed(validation=["fail"], why=["Incorrect TXT record", "invalid-x"], challenge=1, finalize=0, cls=["transient"]),
     "invalid-mute": failed(at("authz", 2, merge={"status": "invalid", "challenges": None}),
                            at("order", merge={"status": "invalid"}), slow=9, why="gives no reason", finalize=0),
     "invalid-caa": failed(at("order", merge={"status": "invalid"}),
                           at("authz", 2, merge={"status": "invalid", "challenges": [{
                               "type": "dns-01", "status": "invalid", "error": {
                                   "type": "urn:ietf:params:acme:error:caa", "detail": "CAA record forbids"}}]}), slow=9,
-                          next=LATER, why=["CAA record forbids", "must allow this CA"], finalize=0),
+                          next=LATER, why=["CAA record forbids", "must allow this CA"], finalize=0, cls=["denied"]),
     "deactivated": failed(at("authz", merge={"status": "deactivated"}), why="deactivated", challenge=0, finalize=0),
     "odd-status": failed(at("authz", merge={"status": "hovering"}), why='unknown status "hovering"', challenge=0),
     "lost-authz": failed(at("authz", status=404, problem={"type": "malformed", "detail": "expired"}), why="expired",
@@ -114,26 +118,26 @@ AUTHORIZATIONS = {
 NEW_ORDERS = {
     "limited": Case(refuse("newOrder", "rateLimited", "too many new orders", 429, 1, 3), newOrder=2),
     "limited-day": failed(refuse("newOrder", "rateLimited", "too many certificates (5) already issued", 429,
-                                 retry_after=7200), next=(7100, 7300), why="too many certificates"),
+                                 retry_after=7200), next=(7100, 7300), why="too many certificates", cls=["rate-limited"]),
     "limited-date": failed(at("newOrder", status=429, problem={"type": "rateLimited", "detail": "slow down"},
-                              headers={"Retry-After": "date:5000"}), next=(4900, 5100), why="slow down"),
-    "limited-bare": failed(refuse("newOrder", "rateLimited", "too many", 429), why="too many"),
+                              headers={"Retry-After": "date:5000"}), next=(4900, 5100), why="slow down", cls=["rate-limited"]),
+    "limited-bare": failed(refuse("newOrder", "rateLimited", "too many", 429), why="too many", cls=["rate-limited"]),
     "paused": failed(refuse("newOrder", "rateLimited", "Your account is temporarily prevented from requesting "
                             "certificates for x. Please visit: https://ca.test/sfe/v1/unpause?jwt=abc.def", 429),
-                     next=LATER, why=["https://ca.test/sfe/v1/unpause?jwt=abc.def", "visit"]),
+                     next=LATER, why=["https://ca.test/sfe/v1/unpause?jwt=abc.def", "visit"], cls=["denied"]),
     "internal": Case(refuse("newOrder", "serverInternal", "the database is away", 500, retry_after=60), end=STILL,
                      why="the database is away", ca="lossy"),
     "limited-50": Case(refuse("newOrder", "rateLimited", "too many new orders", 429, retry_after=50), end=STILL,
                        why="too many new orders"),
     "unavailable": Case(at("newOrder", 1, status=503, body=HTML, headers={"Retry-After": "2"}), newOrder=2, ca="lossy"),
     "gateway": Case(at("newOrder", 1, status=502, body=HTML), newOrder=2, ca="lossy"),
-    "cdn": failed(at("newOrder", status=403, body=HTML), why="HTTP 403 with a web page"),
+    "cdn": failed(at("newOrder", status=403, body=HTML), why="HTTP 403 with a web page", cls=["transient"]),
     "cdn-200": failed(at("newOrder", status=200, body=HTML), why="Location", ca="lossy"),
     "cdn-201": failed(at("newOrder", status=201, body=HTML, headers={"Location": "https://x.test/order/1"}),
                       why="no JSON"),
     "string": failed(at("newOrder", status=400, json="The organisation has no such domain"),
-                     why="The organisation has no such domain"),
-    "string-500": failed(at("newOrder", status=500, json="boom"), why="boom", newOrder=(1, 4), ca="lossy"),
+                     why="The organisation has no such domain", cls=["peer"]),
+    "string-500": failed(at("newOrder", status=500, json="boom"), why="boom", newOrder=(1, 4), ca="lossy", cls=["transient"]),
     "mute": failed(at("newOrder", status=400), why="HTTP 400 without an explanation"),
     "no-type": failed(at("newOrder", status=400, json={"detail": "something is off"}), why="something is off"),
     "no-status": failed(at("newOrder", status=403, json={"type": "urn:ietf:params:acme:error:rejectedIdentifier",
@@ -145,7 +149,7 @@ NEW_ORDERS = {
     "sub": failed(refuse("newOrder", "rejectedIdentifier", "Error creating new order", subproblems=[
         {"type": "urn:ietf:params:acme:error:rejectedIdentifier", "detail": "forbidden by policy",
          "identifier": {"type": "dns", "value": "sub-x.example.test"}}]), next=LATER,
-                  why=["forbidden by policy", "sub-x.example.test"]),
+                  why=["forbidden by policy", "sub-x.example.test"], cls=["denied"]),
     "huge-problem": failed(at("newOrder", status=400, json={"detail": "x"}, pad=HUGE), why="over 262144 bytes", ca="lossy"),
     "huge-order": failed(at("newOrder", pad=HUGE), why="over 262144 bytes",
                          again=Case(newOrder=0, finalize=1), ca="lossy"),
@@ -175,28 +179,28 @@ NEW_ORDERS = {
     "http-authz": failed(at("newOrder", merge={"authorizations": ["http://x.test/a"]}), why="no https URL", authz=0),
     "http-finalize": failed(at("newOrder", merge={"finalize": "http://x.test/f"}), why="no https URL", authz=0),
     "no-names": failed(at("newOrder", merge={"identifiers": None}), why="no or too many identifiers", authz=0),
-    "ansi": failed(refuse("newOrder", "malformed", "\u001b[31mred\r\nX: y\u0000\u202e\u009b2J" + "long " * 500),
-                   why="red"),
+    "ansi": failed(refuse("newOrder", "malformed", "\u001b[31mred\r\nX: y\u202e\u009b2J" + "long " * 500), why="red"),
+    "ansi-0": failed(refuse("newOrder", "malformed", "\u001b[31mred\u0000blue"), why="red"),
     "terms-new": failed(refuse("newOrder", "userActionRequired", "Terms of service have changed", 403,
                                instance="https://ca.test/terms?u=1"), next=LATER,
-                        why=["https://ca.test/terms?u=1", "person must act"]),
+                        why=["https://ca.test/terms?u=1", "person must act"], cls=["denied"]),
     "unsupported": failed(refuse("newOrder", "unsupportedIdentifier", "no such thing"), next=LATER,
                           why="cannot certify"),
     "profile-default": Case(refuse("newOrder", "invalidProfile", "not for you", nth=1), newOrder=2,
                             cert="profile: {name: good, on_missing: default}"),
     "profile-fail": failed(refuse("newOrder", "invalidProfile", "not for you"), next=LATER,
-                           cert="profile: good", why=["not for you", "check profile"]),
+                           cert="profile: good", why=["not for you", "check profile"], cls=["config"]),
     "profile-late": failed(refuse("finalize", "invalidProfile", "withdrawn"), next=LATER, cert="profile: good",
                            why=["withdrawn", "check profile"], finalize=1),
     "profile-none": failed(cert="profile: nosuch", next=LATER, newOrder=0, why=["no profile nosuch", "good"]),
-    "redirected": failed(at("newOrder", status=307, headers={"Location": "/lab/trap/1"}), why="redirection"),
+    "redirected": failed(at("newOrder", status=307, headers={"Location": "/lab/trap/1"}), why="redirection", cls=["peer"]),
     "redirected-303": failed(at("newOrder", status=303, headers={"Location": "/lab/trap/1"}), why="redirection"),
     "nonce-none-anew": Case(at("newOrder", 1, status=400, problem={"type": "badNonce", "detail": "bad"}, nonce=None),
                             newOrder=2),
     "nonce-odd": Case(at("newOrder", 1, status=400, problem={"type": "badNonce", "detail": "bad"}, nonce="a b/?"),
                       newOrder=2),
     "nonce-for-ever": failed(at("newOrder", status=400, problem={"type": "badNonce", "detail": "JWS has a bad nonce"}),
-                             newOrder=20, why="20 nonces were refused"),
+                             newOrder=20, why="20 nonces were refused", cls=["transient"]),
 }
 
 FINALIZATIONS = {
@@ -207,9 +211,9 @@ FINALIZATIONS = {
     "not-ready-400": Case(at("finalize", 1, perform=True, status=400, problem={"type": "orderNotReady", "detail": "x"}),
                           processing=1, finalize=1),
     "never-ready": failed(at("finalize", status=403, problem={"type": "orderNotReady", "detail": "x"}), finalize=4,
-                          why="after 4 tries"),
+                          why="after 4 tries", cls=["transient"]),
     "bad-csr": failed(refuse("finalize", "badCSR", "CSR contains a public key for a known account"), next=LATER,
-                      finalize=1, why=["known account", "check key"]),
+                      finalize=1, why=["known account", "check key"], cls=["denied"]),
     "mismatch": failed(refuse("finalize", "unauthorized", "identifiers do not match", 403), next=LATER, finalize=1,
                        why="do not match"),
     "lost-finalize": Case(at("finalize", 1, perform=True, send="drop"), finalize=1),
@@ -232,12 +236,12 @@ FINALIZATIONS = {
 }
 
 CERTIFICATES = {
-    "wrong-key": failed(variant="wrong-key", why="another key"),
+    "wrong-key": failed(variant="wrong-key", why="another key", cls=["peer"]),
     "missing-name": failed(variant="missing-name", names=2, why="names in the certificate"),
     "extra-name": failed(variant="extra-name", why="names in the certificate"),
     "garbage": failed(variant="garbage", why="certificate"),
     "text": failed(variant="text", why="certificate"),
-    "private-key": failed(variant="private-key", why="no certificate"),
+    "private-key": failed(variant="private-key", why="no certificate", cls=["peer"]),
     "expired": failed(variant="expired", why="expired at"),
     "future": failed(variant="future", why="valid only from"),
     "expired-issuer": failed(variant="expired-issuer", why="expired"),
@@ -293,21 +297,21 @@ REPLACEMENTS = {
     "replaces-500": Case(refuse("newOrder", "serverInternal", "certID", 500, [2, 3, 4, 5]), again=Case(newOrder=5), ca="lossy"),
 }
 
-EAB_KEY = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W"
-NO_REQUESTS = {k: 0 for k in ("newOrder", "newAccount")}
+EAB_KEY = "zWNDZM6e-_HWpSRTPal5eIUYFTu7EajVIoguysqZ9wE"
+EAB_SPELLINGS = (EAB_KEY, EAB_KEY + "=", EAB_KEY.replace("-", "+").replace("_", "/") + "=", f'  "{EAB_KEY}" ')
 SERVERS = {
     "d-meta": Case(ca=CA(meta=None)),
     "d-keys": Case(ca=CA(directory={"Ogvhz8Z0PJs": "https://community.test/t/33417", "keyChange": None, "7": [7]})),
     "d-503": Case(directory=2, ca=CA(at("directory", 1, status=503, body=HTML, headers={"Retry-After": "2"}))),
     "d-503-hour": failed(directory=1, newOrder=0, next=(3500, 3700), why="web page",
-                         ca=CA(at("directory", status=503, body=HTML, headers={"Retry-After": "3600"}))),
-    "d-500": failed(directory=4, newOrder=0, why="HTTP 500", ca=CA(at("directory", status=500))),
+                         ca=CA(at("directory", status=503, body=HTML, headers={"Retry-After": "3600"})), cls=["rate-limited"]),
+    "d-500": failed(directory=4, newOrder=0, why="HTTP 500", ca=CA(at("directory", status=500)), cls=["transient"]),
     "d-html": failed(directory=1, newOrder=0, why="no JSON", ca=CA(at("directory", body=HTML))),
     "d-list": failed(directory=1, newOrder=0, why="no JSON object", ca=CA(at("directory", json=[[]]))),
     "d-deep": failed(directory=1, newOrder=0, why="no JSON", ca=CA(at("directory", body="[" * 100000))),
-    "d-huge": failed(directory=1, newOrder=0, why="over 262144 bytes", ca=CA(at("directory", pad=HUGE))),
+    "d-huge": failed(directory=1, newOrder=0, why="over 262144 bytes", ca=CA(at("directory", pad=HUGE)), cls=["peer"]),
     "d-untrusted": failed(newOrder=0, directory=0, why=["not trusted", "set ca_file"], ca=CA(trusted=False)),
-    "d-refused": failed(newOrder=0, directory=0, why="cannot connect", ca=CA(directory="refused")),
+    "d-refused": failed(newOrder=0, directory=0, why="cannot connect", ca=CA(directory="refused"), cls=["transient"]),
     "herd": failed(directory=1, newOrder=0, next=(3500, 3700), why="web page", ca=CA(
         at("directory", status=503, body=HTML, headers={"Retry-After": "3600"}), entry="max_orders: 1")),
     **{f"herd-{i}": failed(newOrder=0, next=(3500, 3700), why="web page", ca="herd") for i in range(5)},
@@ -320,10 +324,10 @@ SERVERS = {
     "d-cut": Case(directory=2, ca=CA(at("directory", 1, send="cut"))),
     "d-drip": failed(directory=4, newOrder=0, why="gave up after 1 s", ca=CA(at("directory", send="drip"), entry="timeout: 1s")),
     "d-header": failed(directory=(1, 4), newOrder=0, why="header", ca=CA(at("directory", send="drip-header"))),
-    "d-closed": failed(newOrder=0, why="TLS", ca=CA(directory="closed")),
+    "d-closed": failed(newOrder=0, why="TLS", ca=CA(directory="closed"), cls=["transient"]),
     "http10": Case(ca=CA(at("*", send="http10"))),
     "n-none": failed(newNonce=(1, 2), newAccount=0, newOrder=0, why=["no usable Replay-Nonce", "allowed_response_headers"],
-                     ca=CA(at("*", nonce=None))),
+                     ca=CA(at("*", nonce=None)), cls=["peer"]),
     "n-odd": failed(newNonce=(1, 2), newAccount=0, newOrder=0, why="no usable Replay-Nonce",
                     ca=CA(at("newNonce", nonce="not a nonce!"))),
     "n-long": failed(newNonce=(1, 2), newAccount=0, newOrder=0, why="no usable Replay-Nonce",
@@ -336,10 +340,10 @@ SERVERS = {
                          ca=CA(at("newAccount", headers={"Location": None}))),
     "a-200": Case(newAccount=1, ca=CA(at("newAccount", merge={"status": "", "orders": None, "contact": None}))),
     "a-terms": failed(newAccount=0, newOrder=0, next=LATER, why=["https://ca.test/terms", "agree_tos"],
-                      ca=CA(terms="https://ca.test/terms", entry="agree_tos: false")),
+                      ca=CA(terms="https://ca.test/terms", entry="agree_tos: false"), cls=["config"]),
     "a-agreed": Case(newAccount=1, ca=CA(terms="https://ca.test/terms")),
     "a-unbound": failed(newAccount=0, newOrder=0, next=LATER, why="eab", ca=CA(eab={"kid-1": EAB_KEY}, eab_in_meta=True)),
-    "a-unsaid": failed(newAccount=1, newOrder=0, next=LATER, why="eab", ca=CA(eab={"kid-1": EAB_KEY}, eab_in_meta=False)),
+    "a-unsaid": failed(newAccount=1, newOrder=0, next=LATER, why="eab", ca=CA(eab={"kid-1": EAB_KEY}, eab_in_meta=False), cls=["config"]),
     "a-contact": failed(refuse("newAccount", "invalidContact", "no MX for example.test"), newAccount=1, newOrder=0,
                         next=LATER, why=["no MX", "check email"],
                         ca=CA(refuse("newAccount", "invalidContact", "no MX for example.test"))),
@@ -349,7 +353,7 @@ SERVERS = {
     "a-off": failed(newAccount=2, newOrder=1, next=LATER, why=["deactivated", "account:"],
                     ca=CA(refuse("newOrder", "unauthorized", "Account is not valid, has status \"deactivated\"", 403),
                           refuse("newAccount", "unauthorized", "An account with the provided public key exists but "
-                                 "is deactivated", 403, [2, 3]))),
+                                 "is deactivated", 403, [2, 3])), cls=["denied"]),
     "no-list": failed(newOrder=4, ca=CA(at("newOrder", perform=True, send="drop"), orders_list=False),
                       why="without a reply"),
     "chains": Case(certificate=(9, 13), ca=CA(
@@ -360,6 +364,13 @@ SERVERS = {
     "slow-finalize": Case(finalize=1, ca=CA(at("finalize", hold=6), entry="timeout: 1s")),
     "drip-order": Case(newOrder=1, finalize=1, ca=CA(at("newOrder", send="drip"), entry="timeout: 1s")),
     "header-order": failed(newOrder=(1, 4), why="header", ca=CA(at("newOrder", send="drip-header"))),
+}
+
+BOUND = {
+    **{f"a-bound{i}": Case(newAccount=1, ca=CA(eab={"kid-1": EAB_KEY}, eab_in_meta=bool(i), entry=(
+        "eab: {kid: kid-1, hmac_key: {file: %s}}" % f"eab{i}.key"))) for i in range(len(EAB_SPELLINGS))},
+    "a-badly-bound": failed(newAccount=1, newOrder=0, next=LATER, why="does not verify", ca=CA(
+        eab={"kid-1": EAB_KEY}, entry="eab: {kid: kid-1, hmac_key: {file: wrong.key}}")),
 }
 
 GROUPS = (WAITING, AUTHORIZATIONS, NEW_ORDERS, FINALIZATIONS, CERTIFICATES, RENEWAL_INFO, REPLACEMENTS, SERVERS)
@@ -412,6 +423,9 @@ class Play:
         self.ca = FaultyCA(lab, plan, self.world.primary.address)
         self.daemon = Renewd(lab, configuration(self.world, self.ca, cases))
         self.daemon.secret("one.key", self.world.key.secret)
+        for i, text in enumerate(EAB_SPELLINGS):
+            self.daemon.secret(f"eab{i}.key", text)
+        self.daemon.secret("wrong.key", EAB_KEY[4:])
         self.daemon.start()
         self.bad, self.log, self.runs = [], None, {}
 
@@ -469,6 +483,10 @@ class Play:
         for text in case.why:
             if text not in said:
                 self.complain(label, f"does not say {text!r}: {said}")
+        if case.cls:
+            told = re.search(rf" {re.escape(label)}: failed \(attempt 1, ([a-z-]+)\)", self.daemon.log())
+            if not told or told[1] not in case.cls:
+                self.complain(label, f"of class {told and told[1]}, not {case.cls}: {said}")
         if case.end == "ok" and outcome == run.get("outcome"):
             self.daemon.check_pair(label)
 
