@@ -8,7 +8,7 @@ _renewctl_names() {
 
 _renewctl() {
     local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} verb='' i
-    local verbs='status explain plan renew deploy check reload records plugin'
+    local verbs='status explain plan renew deploy preflight check reload records plugin'
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
         -s) i=$((i + 1)) ;;
@@ -31,6 +31,7 @@ _renewctl() {
     plan) words='--days --json --help' ;;
     renew) words="--due --wait --force --json --help $(_renewctl_names)" ;;
     deploy) words="--wait --json --help $(_renewctl_names)" ;;
+    preflight) words="--json --help $(_renewctl_names)" ;;
     records) words='clean --json --help' ;;
     plugin) words='list info --dir --json --help' ;;
     check)

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "control/act.h"
+#include "control/preflight.h"
 #include "control/report.h"
 #include "loop/lines.h"
 
@@ -29,6 +30,7 @@ struct wait {
     struct control *control;
     struct lines_peer *peer; /* NULL once it is gone */
     struct act *act;
+    struct preflights *preflights;
 };
 
 static struct wait *wait_new(struct control *c, struct lines_peer *p)
@@ -164,6 +166,16 @@ static void verb_deploy(struct control *c, struct lines_peer *p, const struct js
     start_act(c, p, request, ACT_DEPLOY);
 }
 
+static void verb_preflight(struct control *c, struct lines_peer *p, const struct json *request)
+{
+    struct wait *w = wait_new(c, p);
+    w->preflights = preflights_start(&c->env, p, request, act_finished, w);
+    if (!w->preflights) {
+        wait_free(w);
+        lines_finish(p);
+    }
+}
+
 static void verb_records(struct control *c, struct lines_peer *p, const struct json *request)
 {
     (void)request;
@@ -203,7 +215,7 @@ static const struct verb {
     {"status", false, verb_status},      {"explain", false, verb_explain},
     {"plan", false, verb_plan},          {"records", false, verb_records},
     {"records-clean", true, verb_clean}, {"renew", true, verb_renew},
-    {"deploy", true, verb_deploy},
+    {"deploy", true, verb_deploy},       {"preflight", true, verb_preflight},
 };
 
 static bool may_act(const struct control *c, const struct lines_peer *p)
@@ -235,8 +247,9 @@ static void on_gone(void *arg, struct lines_peer *p)
     if (!w)
         return;
     w->peer = NULL;
-    if (w->act) {
+    if (w->act || w->preflights) {
         act_cancel(w->act);
+        preflights_cancel(w->preflights);
         wait_free(w);
     }
 }

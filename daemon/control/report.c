@@ -60,6 +60,7 @@ static struct json *status_json(const struct renew_status *s, int64_t now_ms)
     report_time(j, "next", s->next_ms);
     json_add_text(j, "why", s->why);
     json_add_text(j, "waiting", s->waiting);
+    json_add_text(j, "doubt", s->preflight[0] ? s->preflight : NULL);
     report_time(j, "since", s->since_ms);
     json_add_text(j, "ca", s->ca);
     json_add_int(j, "failures", s->failures);

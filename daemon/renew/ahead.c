@@ -173,3 +173,52 @@ void ahead_explain(const struct cert *c, struct json *to)
     for (size_t i = 0; i < a->findings.n; i++)
         finding_json(&a->findings.v[i], list);
 }
+
+/* ---- asked for ---- */
+
+static const struct cert *find_cert(const struct renew *r, const char *name)
+{
+    const struct cert *c = map_get(r->by_name, name);
+    for (size_t i = 0; i < r->n && !c; i++)
+        for (size_t k = 0; k < r->certs[i]->conf->n_names && !c; k++)
+            if (str_eq(r->certs[i]->conf->names[k].name, name) ||
+                str_eq(r->certs[i]->conf->names[k].unicode, name))
+                c = r->certs[i];
+    return c;
+}
+
+const char *renew_cert_of(const struct renew *r, const char *name)
+{
+    const struct cert *c = find_cert(r, name);
+    return c ? c->conf->name : NULL;
+}
+
+/* As the configuration has it; "": the whole certificate is meant. */
+static const char *only_name(const struct cert *c, const char *name)
+{
+    if (str_eq(c->conf->name, name))
+        return "";
+    for (size_t i = 0; i < c->conf->n_names; i++)
+        if (str_eq(c->conf->names[i].unicode, name))
+            return c->conf->names[i].name;
+    return name;
+}
+
+struct preflight *renew_preflight(struct renew *r, const char *name,
+                                  const struct preflight_handler *h, void *arg, struct err *e)
+{
+    const struct cert *c = find_cert(r, name);
+    if (!c) {
+        err_set(e, ERR_CONFIG, "there is no certificate named %s, and none for that host", name);
+        return NULL;
+    }
+    const struct preflight_spec spec = {
+        .conf = r->conf,
+        .cert = c->conf,
+        .only = only_name(c, name),
+        .ca = flow_ca(c)->name,
+        .depth = PREFLIGHT_FULL,
+        .not_before_ms = c->in.not_before_ms,
+    };
+    return preflight_start(&r->preflights, &spec, h, arg);
+}

@@ -20,6 +20,7 @@
 #include "dns/publish.h"
 #include "link/keeper.h"
 #include "loop/loop.h"
+#include "renew/preflight.h"
 #include "store/store.h"
 
 struct renew;
@@ -90,6 +91,12 @@ bool renew_status(const struct renew *r, const char *name,
 void renew_explain(struct renew *r, const char *name,
                    void (*fn)(void *arg, struct json *explanation, const struct err *err),
                    void *arg);
+
+/* The certificate of that name, or one that holds that host name; NULL: none. */
+const char *renew_cert_of(const struct renew *r, const char *name);
+/* A full preflight of that certificate, or of that one name in it; see preflight.h. NULL: *e. */
+struct preflight *renew_preflight(struct renew *r, const char *name,
+                                  const struct preflight_handler *h, void *arg, struct err *e);
 
 enum { RENEW_FORCE = 1 /* although not due */ };
 /* Ask for a renewal; -1 and err if there is no such certificate, disabled, or refused without
