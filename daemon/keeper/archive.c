@@ -15,6 +15,7 @@
 
 #define META "meta.json"
 #define UNTIL "until-"
+#define KEY "privkey.pem"
 #define FILES 5
 
 const struct file_attr archive_open_to_all = {.mode = 0644, .uid = (uid_t)-1, .gid = (gid_t)-1};
@@ -78,26 +79,37 @@ struct part {
     const struct file_attr *attr;
 };
 
+struct parts {
+    struct part v[FILES];
+    size_t n;
+};
+
 static void list_parts(const struct archive_files *f, const struct file_attr *key,
-                       struct part out[FILES])
+                       struct parts *out)
 {
-    const struct part parts[FILES] = {
-        {"privkey.pem", buf_str(f->key), f->key->len, key},
+    const struct part key_part = {KEY, f->key ? buf_str(f->key) : NULL, f->key ? f->key->len : 0,
+                                  key};
+    const struct part others[FILES - 1] = {
         {"cert.pem", buf_str(f->cert), f->cert->len, &archive_open_to_all},
         {"chain.pem", buf_str(f->chain), f->chain->len, &archive_open_to_all},
         {"fullchain.pem", buf_str(f->fullchain), f->fullchain->len, &archive_open_to_all},
         {META, f->meta, strlen(f->meta), &archive_open_to_all}, /* the last: tells a whole set */
     };
-    memcpy(out, parts, sizeof(parts));
+    out->n = 0;
+    if (f->key)
+        out->v[out->n++] = key_part;
+    memcpy(out->v + out->n, others, sizeof(others));
+    out->n += ARRAY_LEN(others);
 }
 
 /* A whole set's files and folder, as they are, to be durable. */
 static int keep_files(int set, struct disk_batch *b, struct disk_job *j)
 {
-    static const char *const names[FILES] = {"privkey.pem", "cert.pem", "chain.pem",
-                                             "fullchain.pem", META};
+    static const char *const names[FILES] = {KEY, "cert.pem", "chain.pem", "fullchain.pem", META};
     for (size_t i = 0; i < FILES; i++) {
         int fd = openat(set, names[i], O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        if (fd < 0 && errno == ENOENT && names[i] == names[0])
+            continue; /* a set without a key */
         if (fd < 0)
             return -1;
         disk_keep(b, j, fd);
@@ -119,13 +131,14 @@ int archive_keep(int dest, const char *set, struct disk_batch *b, struct disk_jo
 
 /* Left by a crash after it was written, maybe before it was durable; meta.json has the time in it,
  * so its presence is all that is asked. */
-static bool is_whole(int dirfd, const struct part parts[FILES])
+static bool is_whole(int dirfd, const struct parts *parts)
 {
-    for (size_t i = 0; i + 1 < FILES; i++) {
+    for (size_t i = 0; i + 1 < parts->n; i++) {
+        const struct part *part = &parts->v[i];
         CLEANUP_BUF struct buf b;
         buf_init_secret(&b, CERT_PEM_MAX);
-        if (file_read_at(dirfd, parts[i].name, false, &b, NULL, NULL) || b.len != parts[i].n ||
-            memcmp(buf_str(&b), parts[i].p, b.len) != 0)
+        if (file_read_at(dirfd, part->name, false, &b, NULL, NULL) || b.len != part->n ||
+            memcmp(buf_str(&b), part->p, b.len) != 0)
             return false;
     }
     struct stat st;
@@ -133,17 +146,18 @@ static bool is_whole(int dirfd, const struct part parts[FILES])
            fchmod(dirfd, 0755) == 0;
 }
 
-static bool is_there(int dest, const char *set, const struct part parts[FILES])
+static bool is_there(int dest, const char *set, const struct parts *parts)
 {
     CLEANUP_CLOSE int dir = openat(dest, set, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     return dir >= 0 && is_whole(dir, parts);
 }
 
-static int fill_set(int dir, const struct part parts[FILES], struct disk_batch *b,
-                    struct disk_job *j, struct err *e)
+static int fill_set(int dir, const struct parts *parts, struct disk_batch *b, struct disk_job *j,
+                    struct err *e)
 {
-    for (size_t i = 0; i < FILES; i++) {
-        int fd = archive_put_file(dir, parts[i].name, parts[i].p, parts[i].n, parts[i].attr, e);
+    for (size_t i = 0; i < parts->n; i++) {
+        const struct part *part = &parts->v[i];
+        int fd = archive_put_file(dir, part->name, part->p, part->n, part->attr, e);
         if (fd < 0)
             return -1;
         disk_keep(b, j, fd);
@@ -155,10 +169,10 @@ int archive_write(int dest, const char *set, const struct archive_files *f,
                   const struct file_attr *key, struct disk_batch *b, struct disk_job *j,
                   struct err *e)
 {
-    struct part parts[FILES];
-    list_parts(f, key, parts);
+    struct parts parts;
+    list_parts(f, key, &parts);
     if (mkdirat(dest, set, 0700)) {
-        if (errno == EEXIST && is_there(dest, set, parts))
+        if (errno == EEXIST && is_there(dest, set, &parts))
             return archive_keep(dest, set, b, j, e);
         if (file_remove_tree_at(dest, set, e))
             return -1;
@@ -168,7 +182,7 @@ int archive_write(int dest, const char *set, const struct archive_files *f,
     int dir = file_open_dir_at(dest, set, e);
     if (dir < 0)
         return -1;
-    int rc = fill_set(dir, parts, b, j, e);
+    int rc = fill_set(dir, &parts, b, j, e);
     if (rc == 0 && fchmod(dir, 0755))
         rc = err_sys(e, errno, "cannot open a folder of archive/ to others");
     disk_keep(b, j, dir);

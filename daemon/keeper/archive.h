@@ -15,7 +15,7 @@
 #include "keeper/statedir.h"
 
 struct archive_files {
-    const struct buf *key; /* PEM, secret */
+    const struct buf *key; /* PEM, secret; NULL: its owner has it, we do not */
     const struct buf *cert, *chain, *fullchain;
     const char *meta;
 };

@@ -217,10 +217,14 @@ int certs_prepare(const struct certs_env *env, const struct conf_cert *cert, boo
                   bool *ret_generate, struct certs_work **ret, struct err *e)
 {
     struct err damaged = ERR_INIT; /* what cannot be read is made anew */
-    const struct pending *k = pending_get(env->pendings, cert->name, &damaged);
+    const struct pending *k = pending_of(env->pendings, cert, &damaged);
     bool reuse = cert->reuse_key && !env->new_key;
     *ret_generate = false;
     *ret = NULL;
+    if (cert->csr[0]) {
+        *e = damaged;
+        return k ? 0 : -1;
+    }
     if (k && !fresh && pending_fits(k, cert) && (reuse || !is_installed(env, cert, k)))
         return 0;
     CLEANUP_PKEY struct pkey *key = reuse ? installed_key(env, cert) : NULL;
@@ -298,11 +302,11 @@ static int fill_work(struct installation *i, const struct pending *k, struct cer
                                  .now_ms = clock_wall_ms(i->env->clock)};
     if (key_attr(i->cert, &in->key, e) ||
         cert_chain_split(i->chain, &w->leaf, &w->rest, &w->full) ||
-        buf_put(&w->key, k->pem.data, k->pem.len))
+        (k->pem.len && buf_put(&w->key, k->pem.data, k->pem.len)))
         return -1;
     w->meta = live_meta(&origin, leaf);
     live_make(&origin, leaf, buf_str(&w->leaf), &w->live);
-    in->files = (struct archive_files){.key = &w->key,
+    in->files = (struct archive_files){.key = k->pem.len ? &w->key : NULL,
                                        .cert = &w->leaf,
                                        .chain = &w->rest,
                                        .fullchain = &w->full,
@@ -320,7 +324,7 @@ static void find_again(struct installation *i, struct certs_work *w)
 
 static int make_install(struct installation *i, struct certs_work *w, struct err *e)
 {
-    const struct pending *k = pending_get(i->env->pendings, i->cert->name, e);
+    const struct pending *k = pending_of(i->env->pendings, i->cert, e);
     const struct cert_info *leaf = i->chain->certs[0];
     w->changed = !i->before.ours || !str_eq(i->before.fingerprint, leaf->fingerprint);
     w->uses_pending = k && memcmp(k->spki, leaf->spki, SHA256_LEN) == 0;

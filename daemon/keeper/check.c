@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "keeper/daemon.h"
 #include "keeper/describe.h"
+#include "keeper/own_csr.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -64,7 +65,8 @@ static void print_text(const struct check_options *o, const struct conf *c,
 int check_run(const struct check_options *o, const struct programs *programs)
 {
     struct describer *d = describer_new(programs->worker);
-    struct conf_plugins plugins = {.describe = describer_ask, .ctx = d, .dir = programs->plugins};
+    struct conf_plugins plugins = {
+        .describe = describer_ask, .ctx = d, .dir = programs->plugins, .check_csr = own_csr_check};
     struct conf_messages m = {0};
     struct conf *c = conf_load(o->file, &plugins, NULL, &m);
     (o->json ? print_json : print_text)(o, c, &m);

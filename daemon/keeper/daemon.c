@@ -15,6 +15,7 @@
 #include "keeper/engine.h"
 #include "keeper/install.h"
 #include "keeper/notify.h"
+#include "keeper/own_csr.h"
 #include "keeper/services.h"
 #include "keeper/steps.h"
 #include "keeper/users.h"
@@ -80,12 +81,19 @@ static void texts_clear(struct texts *t)
 
 static struct conf *load(struct daemon *d, struct conf_messages *ret)
 {
-    struct conf_plugins plugins = {
-        .describe = describer_ask, .ctx = d->describer, .dir = d->programs->plugins};
+    struct conf_plugins plugins = {.describe = describer_ask,
+                                   .ctx = d->describer,
+                                   .dir = d->programs->plugins,
+                                   .check_csr = own_csr_check};
     struct conf *c = conf_load(d->o->file, &plugins, d->conf, ret);
     if (c)
         c->generation = d->conf ? d->conf->generation + 1 : 1;
     return c;
+}
+
+static struct conf *load_for_verbs(void *arg, struct conf_messages *ret)
+{
+    return load(arg, ret);
 }
 
 /* ---- stopping ---- */
@@ -390,7 +398,9 @@ static void make_parts(struct daemon *d, int admin_fd)
                                   .programs = d->programs,
                                   .file = d->o->file,
                                   .services = d->services,
-                                  .admin = d->admin};
+                                  .admin = d->admin,
+                                  .load = load_for_verbs,
+                                  .arg = d};
     verbs_serve(&d->verbs);
 }
 

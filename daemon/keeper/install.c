@@ -69,10 +69,18 @@ static int switch_link(int dirfd, const char *target, const char *name, struct e
     return rc ? err_sys(e, errno, "cannot switch the link %s", name) : 0;
 }
 
-/* The links of the files; those that lead where they should cost one call each. */
-static int put_links(int dirfd, struct err *e)
+/* A set without a key has none of the first. */
+static size_t first_link(const struct install *i)
 {
-    for (size_t i = 0; i < ARRAY_LEN(link_names); i++) {
+    return i->files.key ? 0 : 1;
+}
+
+/* The links of the files; those that lead where they should cost one call each. */
+static int put_links(const struct install *install, int dirfd, struct err *e)
+{
+    if (first_link(install) && unlinkat(dirfd, link_names[0], 0) && errno != ENOENT)
+        return err_sys(e, errno, "cannot remove the link %s", link_names[0]);
+    for (size_t i = first_link(install); i < ARRAY_LEN(link_names); i++) {
         char want[64], is[64];
         snprintf(want, sizeof(want), CURRENT "/%s", link_names[i]);
         ssize_t n = readlinkat(dirfd, link_names[i], is, sizeof(is));
@@ -109,7 +117,7 @@ static void share_readme(struct install *i)
 static int fill_live(struct install *i, const char *target, struct err *e)
 {
     int rc = symlinkat(target, i->live, CURRENT);
-    for (size_t n = 0; rc == 0 && n < ARRAY_LEN(link_names); n++) {
+    for (size_t n = first_link(i); rc == 0 && n < ARRAY_LEN(link_names); n++) {
         char to[64];
         snprintf(to, sizeof(to), CURRENT "/%s", link_names[n]);
         rc = symlinkat(to, i->live, link_names[n]);
@@ -217,7 +225,7 @@ int install_write(struct install *i, struct disk_batch *b, struct disk_job *j, s
 int install_show(struct install *i, struct disk_batch *b, struct disk_job *j, struct err *e)
 {
     if (!i->fresh && !i->again &&
-        (switch_link(i->live, i->target, CURRENT, e) || put_links(i->live, e)))
+        (switch_link(i->live, i->target, CURRENT, e) || put_links(i, i->live, e)))
         return -1;
     if (i->fresh && take_place(i, e))
         return -1;

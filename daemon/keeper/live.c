@@ -38,6 +38,8 @@ char *live_meta(const struct live_origin *o, const struct cert_info *leaf)
     struct json *names = json_add_array(m, "names");
     for (size_t i = 0; i < leaf->dns_n; i++)
         json_add_text(names, NULL, leaf->dns[i]);
+    for (size_t i = 0; i < leaf->ips_n; i++)
+        json_add_text(names, NULL, leaf->ips[i]);
     json_add_int(m, "not_before_ms", leaf->not_before_ms);
     json_add_int(m, "not_after_ms", leaf->not_after_ms);
     json_add_text(m, "serial", leaf->serial);

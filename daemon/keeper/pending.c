@@ -9,6 +9,7 @@
 #include "digest/base64.h"
 #include "digest/pem.h"
 #include "keeper/archive.h"
+#include "keeper/own_csr.h"
 #include "keys/csr.h"
 
 #include <errno.h>
@@ -161,6 +162,43 @@ const struct pending *pending_get(struct pendings *p, const char *name, struct e
     return k;
 }
 
+static void copy_names(struct pending *k, const struct conf_cert *cert)
+{
+    k->names = xcalloc(cert->n_names + 1, sizeof(*k->names));
+    for (; k->n_names < cert->n_names; k->n_names++)
+        k->names[k->n_names] = xstrdup(cert->names[k->n_names].name);
+}
+
+static struct pending *from_csr(const struct conf_cert *cert, struct err *e)
+{
+    struct csr_info *c = own_csr_read(cert, e);
+    if (!c) {
+        err_prefix(e, "%s", cert->csr);
+        return NULL;
+    }
+    struct pending *k = xnew(struct pending);
+    buf_init_secret(&k->pem, PKEY_PEM_MAX);
+    copy_names(k, cert);
+    k->csr = xstrdup(c->base64url);
+    memcpy(k->spki, c->spki, SHA256_LEN);
+    csr_info_free(c);
+    return k;
+}
+
+const struct pending *pending_of(struct pendings *p, const struct conf_cert *cert, struct err *e)
+{
+    const struct pending *known = map_get(p->map, cert->name);
+    if (known && known->pem.len == 0)
+        pending_put(p, cert->name, NULL); /* of a CSR that the configuration may have no more */
+    if (!cert->csr[0])
+        return pending_get(p, cert->name, e);
+    err_clear(e);
+    struct pending *k = from_csr(cert, e);
+    if (k)
+        pending_put(p, cert->name, k);
+    return k;
+}
+
 bool pending_fits(const struct pending *k, const struct conf_cert *cert)
 {
     if (k->n_names != cert->n_names || (int)k->type != (int)cert->key)
@@ -201,9 +239,7 @@ struct pending *pending_make(const struct conf_cert *cert, struct pkey *key, str
     buf_init_secret(&k->pem, PKEY_PEM_MAX);
     k->type = pkey_type(key);
     memcpy(k->spki, pkey_spki(key), SHA256_LEN);
-    k->names = xcalloc(cert->n_names + 1, sizeof(*k->names));
-    for (; k->n_names < cert->n_names; k->n_names++)
-        k->names[k->n_names] = xstrdup(names[k->n_names]);
+    copy_names(k, cert);
     if (csr_put(key, names, cert->n_names, &csr, e) || pkey_to_pem(key, &k->pem, e)) {
         pending_free(k);
         return NULL;

@@ -17,7 +17,7 @@
 #include "keys/pkey.h"
 
 struct pending {
-    struct buf pem; /* secret */
+    struct buf pem; /* secret; empty: the CSR is the user's own */
     char *csr;      /* base64url of the DER */
     char **names;
     size_t n_names;
@@ -32,6 +32,9 @@ void pendings_free(struct pendings *p);
 /* NULL and class ERR_NONE: there is none. NULL and another class: it cannot be read. Valid until
  * it is put or removed. */
 const struct pending *pending_get(struct pendings *p, const char *name, struct err *e);
+/* The same of a configured certificate. With a CSR of the user's own there is always one, without
+ * a key and without a file; it is valid until the next call for that certificate. */
+const struct pending *pending_of(struct pendings *p, const struct conf_cert *cert, struct err *e);
 /* Its names and key type are what the configuration says now. */
 bool pending_fits(const struct pending *k, const struct conf_cert *cert);
 /* Makes the CSR; *ret_text (initialised here, secret) is what pending_write() takes. */

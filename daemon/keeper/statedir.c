@@ -19,7 +19,7 @@ bool statedir_name_ok(const char *name)
 {
     size_t n = strlen(name);
     return n > 0 && n <= NAME_LONGEST && name[0] != '.' &&
-           strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == n;
+           strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._+-") == n;
 }
 
 /* state_dir itself: its parents are the administrator's. */

@@ -134,7 +134,7 @@ static void describe(const struct step_run *r, const struct conf_cert *cert, str
     }
     static const char *const files[] = {"privkey", "cert", "chain", "fullchain"};
     struct json *paths = json_add_object(o, "files");
-    for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+    for (size_t i = cert->csr[0] ? 1 : 0; i < ARRAY_LEN(files); i++) {
         CLEANUP_FREE char *path = xasprintf("%s/%s.pem", dir, files[i]);
         json_add_text(paths, files[i], path);
     }

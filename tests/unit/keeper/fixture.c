@@ -165,6 +165,8 @@ void fixture_open(struct fixture *f)
                                  .n_names = 2,
                                  .cas = {f->cert_cas, 1},
                                  .profile = empty,
+                                 .csr = empty,
+                                 .csr_pem = empty,
                                  .owner = empty,
                                  .group = empty};
     for (size_t i = 0; i < 2; i++) {
