@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include "engine/wiring.h"
+#include "engine/tasks.h"
 #include "acme/acme.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -43,6 +44,8 @@ struct wiring {
     struct responders *responders;
     struct renew *renew;
     struct control *control;
+    struct tasks *tasks;
+    char *dir; /* the engine's own */
 };
 
 static struct log_ctx ctx(const struct wiring *w)
@@ -94,8 +97,7 @@ static void make_clients(struct wiring *w)
     const struct acme_env acme = {
         .loop = w->loop, .http = w->http, .keeper = keeper, .rng = &rng_system};
     w->acme = acme_new(&acme);
-    w->responders =
-        responders_new(&(struct responders_env){.loop = w->loop, .keeper = keeper});
+    w->responders = responders_new(&(struct responders_env){.loop = w->loop, .keeper = keeper});
 }
 
 static void make_control(struct wiring *w)
@@ -131,8 +133,21 @@ static void make_renew(struct wiring *w)
         .providers = w->providers,
         .checks = w->checks,
         .http = w->http,
+        .dns = w->dns,
+        .responders = w->responders,
     };
     w->renew = renew_new(&env);
+}
+
+static void make_tasks(struct wiring *w)
+{
+    const struct tasks_env env = {.loop = w->loop,
+                                  .client = w->client,
+                                  .acme = w->acme,
+                                  .renew = w->renew,
+                                  .store = w->store,
+                                  .dir = w->dir};
+    w->tasks = tasks_new(&env);
 }
 
 static void on_start(void *arg, const struct keeper_client_start *s)
@@ -146,11 +161,14 @@ static void on_start(void *arg, const struct keeper_client_start *s)
     if (!str_eq(s->version, RENEWD_VERSION))
         log_warn(&log, "this engine is version %s, the keeper %s: restart renewd", RENEWD_VERSION,
                  s->version);
+    free(w->dir);
+    w->dir = xstrdup(s->engine_dir);
     open_store(w, s->engine_dir);
     if (!w->store)
         return;
     make_clients(w);
     make_renew(w);
+    make_tasks(w);
     make_control(w);
 }
 
@@ -238,6 +256,25 @@ static void on_ping(void *arg)
         keeper_client_pong(w->client);
 }
 
+static void on_task(void *arg, const struct keeper_task *t)
+{
+    struct wiring *w = arg;
+    struct err e = ERR_INIT;
+    if (w->tasks) {
+        tasks_begin(w->tasks, t);
+        return;
+    }
+    err_set(&e, ERR_TRANSIENT, "the engine is still starting: try again in a moment");
+    keeper_client_task_done(w->client, t->id, NULL, &e);
+}
+
+static void on_task_end(void *arg, uint64_t id)
+{
+    struct wiring *w = arg;
+    if (w->tasks)
+        tasks_end(w->tasks, id);
+}
+
 static void on_stopped(void *arg)
 {
     end(arg, 0);
@@ -272,6 +309,8 @@ struct wiring *wiring_new(struct loop *l, struct log *log, int keeper_fd, int co
         .config = on_config,
         .ping = on_ping,
         .stop = on_stop,
+        .task = on_task,
+        .task_end = on_task_end,
         .closed = on_closed,
     };
     struct wiring *w = xnew(struct wiring);
@@ -289,6 +328,7 @@ void wiring_free(struct wiring *w)
     if (!w)
         return;
     if (w->store) {
+        tasks_free(w->tasks);
         control_free(w->control);
         renew_free(w->renew);
         responders_free(w->responders);
@@ -305,6 +345,7 @@ void wiring_free(struct wiring *w)
     if (w->control_fd >= 0)
         close(w->control_fd);
     free(w->run_as);
+    free(w->dir);
     free(w);
 }
 

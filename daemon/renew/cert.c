@@ -31,6 +31,7 @@ void cert_done(struct cert *c)
     free(c->in.fingerprint);
     free(c->in.cert_id);
     free(c->st.error);
+    cert_refused_clear(c);
     free(c->waiting);
     cert_order_free(c->order);
 }
@@ -65,6 +66,7 @@ void cert_set_installed(struct cert *c, const struct keeper_installed *i, struct
         c->st.window = (struct policy_window){0, 0, 0};
         c->st.poll_ms = 0;
         c->st.no_ari = false;
+        c->st.revoked_ms = 0;
     }
 }
 
@@ -83,6 +85,63 @@ void cert_set_error(struct cert *c, const struct err *e)
 {
     free(c->st.error);
     c->st.error = e && e->cls != ERR_NONE ? xmemdup(e, sizeof(*e)) : NULL;
+}
+
+static unsigned types_of(const struct cert *c, const char *name)
+{
+    const struct conf_challenges *all = &c->conf->challenges;
+    unsigned bits = 0;
+    for (size_t i = 0; i < c->conf->n_names; i++)
+        if (str_eq(c->conf->names[i].name, name) && c->conf->names[i].challenges.n)
+            all = &c->conf->names[i].challenges;
+    for (size_t i = 0; i < all->n; i++)
+        bits |= 1u << all->v[i];
+    return bits;
+}
+
+void cert_refused(struct cert *c, const char *name, unsigned types)
+{
+    struct cert_state *s = &c->st;
+    size_t i = 0;
+    while (i < s->n_refused && !str_eq(s->refused[i].name, name))
+        i++;
+    if (i == s->n_refused) {
+        s->refused = xrealloc_array(s->refused, ++s->n_refused, sizeof(*s->refused));
+        s->refused[i] = (struct acme_avoid){.name = xstrdup(name)};
+    }
+    s->refused[i].types |= types;
+    if ((types_of(c, name) & ~s->refused[i].types) == 0)
+        s->refused[i].types = 0;
+}
+
+void cert_refused_clear(struct cert *c)
+{
+    for (size_t i = 0; i < c->st.n_refused; i++)
+        free((char *)c->st.refused[i].name);
+    free(c->st.refused);
+    c->st.refused = NULL;
+    c->st.n_refused = 0;
+}
+
+static void put_refused(const struct cert *c, struct json *j)
+{
+    struct json *list = NULL;
+    for (size_t i = 0; i < c->st.n_refused; i++) {
+        if (!c->st.refused[i].types)
+            continue;
+        list = list ? list : json_add_object(j, "refused");
+        json_add_int(list, c->st.refused[i].name, c->st.refused[i].types);
+    }
+}
+
+static void read_refused(struct cert *c, const struct json *list)
+{
+    cert_refused_clear(c);
+    for (const struct json *it = list ? json_first(list) : NULL; it; it = json_after(it)) {
+        int64_t types = json_key(it) ? json_int(list, json_key(it), 0) : 0;
+        if (types > 0 && types < 1 << CONF_CHALLENGE_TYPES)
+            cert_refused(c, json_key(it), (unsigned)types);
+    }
 }
 
 static void add_nonzero(struct json *j, const char *key, int64_t v)
@@ -106,6 +165,7 @@ char *cert_state_text(const struct cert *c)
     add_nonzero(j, "ari_poll", s->poll_ms);
     if (s->no_ari)
         json_add_bool(j, "no_ari", true);
+    add_nonzero(j, "revoked", s->revoked_ms);
     add_nonzero(j, "failures", s->failures);
     add_nonzero(j, "ca", s->ca);
     add_nonzero(j, "ca_failures", s->ca_failures);
@@ -115,6 +175,7 @@ char *cert_state_text(const struct cert *c)
     add_nonzero(j, "failed", s->failed_ms);
     add_nonzero(j, "retry", s->retry_ms);
     add_nonzero(j, "runs", s->runs);
+    put_refused(c, j);
     if (s->error) {
         struct json *e = json_add_object(j, "error");
         json_add_text(e, "class", err_class_name(s->error->cls));
@@ -164,6 +225,7 @@ static void read_issued(struct cert_state *s, const struct json *j)
     s->window.at_ms = json_int(j, "ari_at", 0);
     s->poll_ms = json_int(j, "ari_poll", 0);
     s->no_ari = json_bool(j, "no_ari", false);
+    s->revoked_ms = json_int(j, "revoked", 0);
 }
 
 void cert_state_read(struct cert *c, const struct json *j)
@@ -181,6 +243,7 @@ void cert_state_read(struct cert *c, const struct json *j)
     s->failed_ms = json_int(j, "failed", 0);
     s->retry_ms = json_int(j, "retry", 0);
     s->runs = get_count(j, "runs");
+    read_refused(c, json_get(j, "refused"));
     read_error(c, json_get(j, "error"));
 }
 

@@ -8,6 +8,7 @@
 #ifndef RENEWD_RENEW_CERT_H
 #define RENEWD_RENEW_CERT_H
 
+#include "acme/acme.h"
 #include "base/json.h"
 #include "base/list.h"
 #include "base/map.h"
@@ -28,13 +29,16 @@ struct cert_state { /* durable */
     int64_t issued_ms; /* 0: not by us (adopted) */
     unsigned churn;    /* certificates in a row that were due at once */
     struct policy_window window;
-    int64_t poll_ms; /* next question for renewal information; 0: as soon as may be */
-    bool no_ari;     /* its CA has none */
+    int64_t poll_ms;    /* next question for renewal information; 0: as soon as may be */
+    bool no_ari;        /* its CA has none */
+    int64_t revoked_ms; /* at the operator's word; 0: not */
     /* of the attempts */
-    unsigned failures;    /* in a row */
-    unsigned ca;          /* place in conf_cert.cas of the next attempt */
-    unsigned ca_failures; /* in a row at that CA */
-    unsigned looks;       /* while blocked */
+    unsigned failures;          /* in a row */
+    unsigned ca;                /* place in conf_cert.cas of the next attempt */
+    unsigned ca_failures;       /* in a row at that CA */
+    unsigned looks;             /* while blocked */
+    struct acme_avoid *refused; /* by the CA, since the last success; names are ours */
+    size_t n_refused;
     bool blocked;
     int64_t failed_ms, retry_ms; /* retry_ms 0: no failure to wait out */
     unsigned runs;               /* counts up; slots of the history */
@@ -75,8 +79,8 @@ struct cert {
     struct job *job;          /* NULL: no order runs */
     struct deploy *deploy;    /* NULL: nothing to deploy */
     struct history *history;  /* of the run that goes on */
-    struct preflight *look; /* while blocked */
-    struct ahead *ahead;    /* preflights before it is due; NULL: none has run */
+    struct preflight *look;   /* while blocked */
+    struct ahead *ahead;      /* preflights before it is due; NULL: none has run */
     struct acme_call *ari;
     char *waiting; /* what is waited for; NULL: nothing */
     int64_t since_ms;
@@ -102,6 +106,11 @@ void cert_set_installed(struct cert *c, const struct keeper_installed *i, struct
 struct policy_life cert_life(const struct cert *c);
 int64_t cert_lifetime(const struct cert *c);              /* 0: none installed */
 void cert_set_error(struct cert *c, const struct err *e); /* NULL: none */
+
+/* A challenge type that the CA found wrong for the name; once all of its types were, it begins with
+ * the first again. */
+void cert_refused(struct cert *c, const char *name, unsigned types);
+void cert_refused_clear(struct cert *c);
 
 char *cert_state_text(const struct cert *c); /* for the store; the caller frees */
 void cert_state_read(struct cert *c, const struct json *j);

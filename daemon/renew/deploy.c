@@ -138,6 +138,15 @@ static const char *default_sni(const struct conf_cert *c)
     return c->names[0].name + 2;
 }
 
+/* A server that has several certificates for the names shows one that suits the client. */
+static enum probe_key key_to_see(const struct conf *conf, const struct conf_cert *c)
+{
+    bool first = !c->variant || !c->variant[0];
+    if (first && !(c->base && conf_next_variant(conf, c)))
+        return PROBE_ANY_KEY;
+    return c->key >= CONF_KEY_RSA_2048 ? PROBE_RSA : PROBE_ECDSA;
+}
+
 static void start_single(struct part *p)
 {
     struct deploy *d = p->deploy;
@@ -151,6 +160,7 @@ static void start_single(struct part *p)
             .step = s,
             .sni = s->sni[0] ? s->sni : default_sni(d->cert),
             .fingerprint = d->fingerprint,
+            .key = key_to_see(d->conf, d->cert),
         };
         p->verify = verify_start(&spec, on_verified, p);
         return;

@@ -18,6 +18,7 @@
 #include "renew/history.h"
 #include "renew/outcome.h"
 #include "renew/poll.h"
+#include "renew/prove.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -104,7 +105,7 @@ static int64_t renew_at(const struct cert *c, struct due *ret)
         ret->why = "asked for";
         return NOW;
     }
-    if (c->st.blocked)
+    if (c->st.blocked || pause_since(c, NULL, 0))
         return 0;
     if (c->order && ret->at_ms > renew_now(c->renew))
         *ret = (struct due){.at_ms = NOW, .why = "an order is under way"};
@@ -217,7 +218,7 @@ void flow_due(void *renew, struct sched_item *it)
 void flow_drop_order(struct cert *c)
 {
     if (c->order && c->order->url[0])
-        publisher_order_ended(c->renew->env.publisher, c->order->url);
+        prover_order_ended(c->renew->prover, c->order->url);
     cert_order_free(c->order);
     c->order = NULL;
 }
@@ -267,6 +268,8 @@ void flow_start(void *renew, struct sched_item *it)
         .find = c->order && !c->order->url[0],
         .order = c->order ? c->order->url : "",
         .replaces_by = replaces_by(c, ca),
+        .avoid = c->st.refused,
+        .n_avoid = c->st.n_refused,
         .fresh = c->forced,
         .longest_wait_ms = r->once ? RENEW_ONCE_LONGEST_WAIT : 0,
     };
@@ -360,7 +363,7 @@ static bool renewal_is_due(struct cert *c)
 {
     struct renew *r = c->renew;
     int64_t now = renew_now(r);
-    if (!flow_is_due(c) && !c->order)
+    if ((!flow_is_due(c) && !c->order) || pause_since(c, NULL, 0))
         return false;
     bool limited = c->st.error && c->st.error->cls == ERR_RATE_LIMITED;
     if (!limited || retry_ms(c) <= now)
@@ -472,6 +475,8 @@ void flow_next(const struct cert *c, struct flow_next *ret)
     *ret = (struct flow_next){.at_ms = first_of(renew, look)};
     if (!c->conf->enabled) {
         str_copy(ret->why, sizeof(ret->why), "disabled by the configuration");
+    } else if (!c->job && !c->forced && pause_since(c, ret->why, sizeof(ret->why))) {
+        ret->at_ms = 0;
     } else if (c->st.error && (c->st.blocked || c->st.retry_ms)) {
         say_failure(c, ret->why, sizeof(ret->why));
     } else if (c->deploy && deploy_error(c->deploy)) {

@@ -10,7 +10,8 @@
  *             what would make a new order fail for certain
  *   ACCOUNT   only when the installed certificate may be named as replaced: which account are we?
  *   ORDER     acme/ makes, finds or takes up the order; its URL is durable before it goes on
- *   PUBLISH   all records are added and waited for
+ *   PUBLISH   all challenges are met and waited for (prove.h); again, when the CA finds some wrong
+ *             and takes another type
  *   ANSWERED  the CA validates, issues; records go as soon as it has looked
  *   INSTALL   the keeper checks and switches
  *   CLEAN     is always reached; waits for the removal of records only after a failure
@@ -20,6 +21,7 @@
 #include "base/str.h"
 #include "renew/policy.h"
 #include "renew/preflight.h"
+#include "renew/prove.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -90,7 +92,7 @@ struct job {
     bool fresh;
     bool retried; /* has made a new one in its place */
     bool replaces;
-    bool published; /* has a publication of its own, or had one */
+    bool published; /* has a proof of its own, or had one */
     bool durable;   /* the order's URL is stored */
     bool resumable; /* says acme/ */
     bool at_ca;
@@ -99,7 +101,9 @@ struct job {
     struct acme_order *order;
     const struct acme_challenge *challenges;
     size_t n_challenges;
-    struct publication *publication;
+    struct acme_avoid *avoid;
+    size_t n_avoid;
+    struct proof *proof;
     struct cleaning *cleaning;
     const char *chain, *account_url; /* only inside EV_CHAIN */
     size_t chain_n;
@@ -128,7 +132,7 @@ static void on_cleaned(void *arg, const struct err *err)
     struct log_ctx log = {env->log, c->cert};
     char text[700];
     if (err_is(err))
-        log_warn(&log, "removing its DNS records: %s (tried again until they are gone)",
+        log_warn(&log, "removing what proved its names: %s (tried again until they are gone)",
                  err_text(err, text, sizeof(text)));
     list_remove(&c->node);
     free(c->cert);
@@ -142,7 +146,7 @@ static void on_cleaned(void *arg, const struct err *err)
 
 static void clean(struct job *j)
 {
-    if (!j->publication)
+    if (!j->proof)
         return;
     struct cleaning *c = xnew(struct cleaning);
     c->env = j->env;
@@ -150,9 +154,9 @@ static void clean(struct job *j)
     c->cert = xstrdup(j->cert->name);
     list_append(&j->env->cleanings, &c->node);
     j->cleaning = c;
-    struct publication *p = j->publication;
-    j->publication = NULL;
-    publication_clean(p, on_cleaned, c);
+    struct proof *p = j->proof;
+    j->proof = NULL;
+    proof_clean(p, on_cleaned, c);
 }
 
 void job_env_done(struct job_env *env)
@@ -310,10 +314,18 @@ static void on_order_done(void *arg, const char *chain_pem, size_t n, const char
     job_event(j, EV_CHAIN);
 }
 
+static void on_refused(void *arg, const struct conf_name *name, enum conf_challenge type)
+{
+    struct job *j = arg;
+    if (name)
+        j->handler.refused(j->arg, name->name, type);
+}
+
 static const struct acme_order_handler order_handler = {
     .created = on_created,
     .challenges = on_challenges,
     .answered = on_answered,
+    .refused = on_refused,
     .progress = on_progress,
     .done = on_order_done,
 };
@@ -326,6 +338,8 @@ static struct verdict enter_order(struct job *j)
         .url = j->resumed ? j->order_url : "",
         .find = j->find,
         .replaces = j->replaces,
+        .avoid = j->avoid,
+        .n_avoid = j->n_avoid,
     };
     j->durable = j->resumed;
     j->resumable = true;
@@ -367,13 +381,27 @@ static struct verdict event_order(struct job *j, enum event ev)
 
 /* ---- PUBLISH, ANSWERED ---- */
 
-static void on_publish_progress(void *arg, const struct publish_progress *p)
+static void on_proof_progress(void *arg, const char *phase, const char *text)
 {
     struct job *j = arg;
     char line[HISTORY_LINE];
-    snprintf(line, sizeof(line), "%s%s%s", p->phase, p->text && *p->text ? ": " : "",
-             p->text ? p->text : "");
+    snprintf(line, sizeof(line), "%s%s%s", phase, *text ? ": " : "", text);
     j->handler.note(j->arg, rows[j->state].name, line);
+}
+
+static void on_proof_note(void *arg, const char *text)
+{
+    struct job *j = arg;
+    struct log_ctx log = {j->env->log, j->cert->name};
+    log_warn(&log, "%s", text);
+    j->handler.step(j->arg, rows[j->state].name, text);
+}
+
+static const struct acme_challenge *on_instead(void *arg, size_t at, const struct err *why)
+{
+    struct job *j = arg;
+    (void)why;
+    return acme_order_instead(j->order, at) ? &j->challenges[at] : NULL;
 }
 
 static void on_ready(void *arg, const struct err *err, const char *warning)
@@ -391,19 +419,14 @@ static void on_ready(void *arg, const struct err *err, const char *warning)
 
 static struct verdict enter_publish(struct job *j)
 {
-    static const struct publish_handler handler = {on_publish_progress, on_ready};
-    struct publish_value *values = xcalloc(j->n_challenges, sizeof(*values));
-    for (size_t i = 0; i < j->n_challenges; i++) {
-        const struct acme_challenge *c = &j->challenges[i];
-        values[i] = (struct publish_value){
-            .name = c->name ? c->name : &j->cert->names[0],
-            .owner = c->owner,
-            .value = c->value,
-        };
-    }
-    j->publication = publish_start(j->env->publisher, j->cert, j->order_url, values,
-                                   j->n_challenges, &handler, j);
-    free(values);
+    static const struct proof_handler handler = {on_proof_progress, on_proof_note, on_instead,
+                                                 on_ready};
+    const struct proof_spec spec = {
+        .conf = j->conf, .cert = j->cert, .ca = j->ca, .order = j->order_url};
+    if (j->proof)
+        proof_more(j->proof, j->challenges, j->n_challenges);
+    else
+        j->proof = proof_start(j->env->prover, &spec, j->challenges, j->n_challenges, &handler, j);
     j->published = true;
     return WAIT;
 }
@@ -431,6 +454,8 @@ static struct verdict event_answered(struct job *j, enum event ev)
         return WAIT;
     case EV_CLEANED:
         return WAIT;
+    case EV_CHALLENGES: /* another type for those that the CA found wrong */
+        return NEXT(PUBLISH);
     case EV_CHAIN:
         return NEXT(INSTALL);
     default:
@@ -481,7 +506,7 @@ static struct verdict event_install(struct job *j, enum event ev)
 static void leave_order(struct job *j)
 {
     if (j->order_url[0] && !j->published)
-        publisher_order_ended(j->env->publisher, j->order_url);
+        prover_order_ended(j->env->prover, j->order_url);
 }
 
 static struct verdict enter_clean(struct job *j)
@@ -526,10 +551,11 @@ static const struct row rows[STATES] = {
     [PREPARE] = {"PREPARE", enter_prepare, event_prepare, 5 * POLICY_MINUTE, "preparing the key"},
     [ACCOUNT] = {"ACCOUNT", enter_account, event_account, POLICY_MINUTE, "looking up the account"},
     [ORDER] = {"ORDER", enter_order, event_order, POLICY_HOUR, "ordering"},
-    [PUBLISH] = {"PUBLISH", enter_publish, event_publish, POLICY_DAY, "publishing the records"},
+    [PUBLISH] = {"PUBLISH", enter_publish, event_publish, POLICY_DAY,
+                 "proving control of the names"},
     [ANSWERED] = {"ANSWERED", NULL, event_answered, 6 * POLICY_HOUR, "waiting for the CA"},
     [INSTALL] = {"INSTALL", enter_install, event_install, 5 * POLICY_MINUTE, "installing"},
-    [CLEAN] = {"CLEAN", enter_clean, event_clean, POLICY_MINUTE, "removing the records"},
+    [CLEAN] = {"CLEAN", enter_clean, event_clean, POLICY_MINUTE, "removing what proved the names"},
     [END] = {"END", enter_end, event_end, 0, ""},
 };
 
@@ -645,6 +671,8 @@ struct job *job_start(struct job_env *env, const struct job_spec *s, const struc
     j->intended = j->resumed || j->find;
     j->longest_wait_ms = s->longest_wait_ms;
     j->fresh = s->fresh;
+    j->n_avoid = s->n_avoid;
+    j->avoid = s->n_avoid ? xmemdup(s->avoid, s->n_avoid * sizeof(*s->avoid)) : NULL;
     j->handler = *h;
     j->arg = arg;
     loop_defer(env->loop, &j->ending, start, j);
@@ -677,7 +705,8 @@ void job_free(struct job *j)
     drop_calls(j);
     if (j->cleaning)
         j->cleaning->job = NULL;
-    publication_free(j->publication);
+    proof_free(j->proof);
+    free(j->avoid);
     acme_order_free(j->order);
     free(j->ca);
     free(j->order_url);

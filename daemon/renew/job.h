@@ -11,19 +11,19 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "conf/conf.h"
-#include "dns/publish.h"
 #include "link/keeper.h"
 #include "loop/loop.h"
 
 struct job;
 struct preflight_env;
+struct prover;
 
 struct job_env { /* shared by all; outlives them */
     struct loop *loop;
     const struct log *log;
     struct keeper *keeper;
     struct acme *acme;
-    struct publisher *publisher;
+    struct prover *prover;
     const struct preflight_env *preflights;
     struct list cleanings; /* removals of records that go on after their job */
     void (*cleaned)(void *arg);
@@ -39,7 +39,9 @@ struct job_spec {
     bool find;         /* a new order was asked for before, and nobody knows what came of it */
     const char *order; /* URL of the order to take up; "" for a new one */
     const char *replaces_by; /* account URL that may name the installed one as replaced; "": none */
-    bool fresh; /* the preflight takes nothing from memory */
+    bool fresh;              /* the preflight takes nothing from memory */
+    const struct acme_avoid *avoid; /* copied */
+    size_t n_avoid;
     int64_t longest_wait_ms; /* --once: of any state; 0: the state's own */
 };
 
@@ -58,6 +60,8 @@ struct job_handler {
     /* The order that should have been taken up is gone at the CA; a new one is made: make that
      * durable, then job_intended(). */
     void (*gone)(void *arg);
+    /* The CA found a challenge to be wrong: for job_spec.avoid of the next attempt. */
+    void (*refused)(void *arg, const char *name, enum conf_challenge type);
     /* Is in live/ now; valid for the call. Before ended(). */
     void (*installed)(void *arg, const struct keeper_installed *i);
     /* Last; job_free() is due. */

@@ -247,9 +247,19 @@ static void no_failure(struct cert_state *s)
     s->failed_ms = s->retry_ms = 0;
 }
 
+static void on_refused(void *arg, const char *name, enum conf_challenge type)
+{
+    struct cert *c = arg;
+    char line[400];
+    cert_refused(c, name, 1u << type);
+    snprintf(line, sizeof(line), "the CA found %s wrong for %s", conf_challenge_name(type), name);
+    history_step(c->history, renew_now(c->renew), "ANSWERED", line);
+}
+
 static void issued(struct cert *c)
 {
     no_failure(&c->st);
+    cert_refused_clear(c);
     cert_set_error(c, NULL);
     c->st.issued_ms = renew_now(c->renew);
     c->st.churn = c->premature ? c->st.churn + 1 : 0;
@@ -424,6 +434,7 @@ const struct job_handler outcome_of_job = {
     .note = on_note,
     .created = on_created,
     .gone = on_gone,
+    .refused = on_refused,
     .installed = on_installed,
     .ended = on_ended,
 };

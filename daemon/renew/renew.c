@@ -6,6 +6,7 @@
 #include "renew/flow.h"
 #include "renew/outcome.h"
 #include "renew/poll.h"
+#include "renew/prove.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -32,16 +33,29 @@ struct renew *renew_new(const struct renew_env *env)
     list_init(&r->watches);
     list_init(&r->explains);
     limits_init(&r->limits);
+    pauses_init(&r->pauses);
     r->scheduler = scheduler_new(env->loop, RENEW_JOBS_AT_ONCE, &handler, r);
     const struct deployer_env deployer = {env->loop, env->rng,  env->keeper,
                                           env->http, more_soon, r};
     r->deployer = deployer_new(&deployer);
+    const struct prove_env prove = {
+        .loop = env->loop,
+        .log = env->log,
+        .rng = env->rng,
+        .store = env->store,
+        .keeper = env->keeper,
+        .publisher = env->publisher,
+        .responders = env->responders,
+        .dns = env->dns,
+        .http = env->http,
+    };
+    r->prover = prover_new(&prove);
     r->jobs = (struct job_env){
         .loop = env->loop,
         .log = env->log,
         .keeper = env->keeper,
         .acme = env->acme,
-        .publisher = env->publisher,
+        .prover = r->prover,
         .preflights = &r->preflights,
         .cleaned = on_cleaned,
         .arg = r,
@@ -82,6 +96,8 @@ void renew_free(struct renew *r)
     deployer_free(r->deployer);
     scheduler_free(r->scheduler);
     limits_done(&r->limits);
+    pauses_done(&r->pauses);
+    prover_free(r->prover);
     job_env_done(&r->jobs);
     renew_explain_drop(r);
     renew_watches_drop(r);
@@ -144,7 +160,7 @@ static void recover_records(struct renew *r)
         if (goes_on_now(r->certs[i], renew_now(r)))
             keep[n++] = r->certs[i]->order->url;
     }
-    publisher_recover(r->env.publisher, keep, n);
+    prover_recover(r->prover, keep, n);
     free(keep);
 }
 
@@ -231,6 +247,19 @@ static void on_budgets(void *arg, const struct store_item *items, size_t n, cons
     started(r);
 }
 
+static void on_pauses(void *arg, const struct store_item *items, size_t n, const struct err *err)
+{
+    struct renew *r = arg;
+    r->load = NULL;
+    if (err_is(err)) {
+        start_failed(r, err);
+        return;
+    }
+    for (size_t i = 0; i < n; i++)
+        pauses_read(&r->pauses, &items[i]);
+    r->load = store_list(r->env.store, "budget/", on_budgets, r);
+}
+
 static void on_loaded(void *arg, const struct store_item *items, size_t n, const struct err *err)
 {
     struct renew *r = arg;
@@ -241,7 +270,7 @@ static void on_loaded(void *arg, const struct store_item *items, size_t n, const
     }
     for (size_t i = 0; i < n; i++)
         read_item(r, &items[i]);
-    r->load = store_list(r->env.store, "budget/", on_budgets, r);
+    r->load = store_list(r->env.store, "pause/", on_pauses, r);
 }
 
 static void on_listed(void *arg, const struct keeper_installed *i, const struct err *err)
@@ -521,7 +550,14 @@ int renew_start(struct renew *r, const char *name, unsigned flags, struct err *e
     if (c->job || c->item.lane || c->recording)
         return 0;
     flow_next(c, &next);
-    bool waits = c->st.error || c->order || !c->in.present;
+    char paused[200];
+    if (!(flags & RENEW_FORCE) && !c->st.revoked_ms && pause_since(c, paused, sizeof(paused))) {
+        err_set(e, ERR_DENIED, "%s; --force renews all the same", paused);
+        if (e)
+            str_copy(e->type, sizeof(e->type), "not-due");
+        return -1;
+    }
+    bool waits = c->st.error || c->order || !c->in.present || c->st.revoked_ms;
     if (!(flags & RENEW_FORCE) && !waits && (!next.at_ms || next.at_ms > renew_now(r))) {
         char at[32];
         err_set(e, ERR_DENIED, "not due before %s (%s); --force renews all the same",

@@ -25,6 +25,8 @@
 
 struct renew;
 struct checks;
+struct dns;
+struct responders;
 struct renew_env {
     struct loop *loop;
     const struct rng *rng;
@@ -35,7 +37,9 @@ struct renew_env {
     struct publisher *publisher;
     struct providers *providers;
     struct checks *checks; /* of DNS, for preflights */
-    struct http *http; /* verify steps */
+    struct http *http;     /* verify steps, own checks of http-01 */
+    struct dns *dns;
+    struct responders *responders;
 };
 struct renew *renew_new(const struct renew_env *env);
 void renew_free(struct renew *r);
@@ -62,6 +66,8 @@ enum renew_state {
     RENEW_EXPIRED,       /* no valid certificate and nothing helps yet */
     RENEW_MISSING,       /* none yet, not begun */
     RENEW_DISABLED,
+    RENEW_PAUSED,  /* by the operator: nothing is ordered */
+    RENEW_REVOKED, /* by the operator, and not replaced */
     RENEW_STATES
 };
 const char *renew_state_name(enum renew_state s); /* "ok", "due", "renewing", "deploying", ... */
@@ -75,7 +81,7 @@ struct renew_status { /* valid for the callback */
     const char *ca;      /* entry that issued it or is being tried */
     const char *waiting; /* while something runs: what for ("ns2... lacks 1 of 2 values") or "" */
     const char *preflight; /* what a preflight found against the coming renewal; "": nothing */
-    int64_t since_ms;    /* since when it waits or is in this state */
+    int64_t since_ms;      /* since when it waits or is in this state */
     unsigned failures;
     bool ari; /* the planned time comes from an ARI window */
     const struct conf_cert *cert;
@@ -103,6 +109,13 @@ enum { RENEW_FORCE = 1 /* although not due */ };
  * force: (ERR_DENIED, type "not-due"). The outcome is told to watchers. */
 int renew_start(struct renew *r, const char *name, unsigned flags, struct err *e);
 int renew_deploy(struct renew *r, const char *name, struct err *e);
+/* what: "NAME", "ca:NAME", "provider:NAME". 0: done() is called once it is durable, *ret_was says
+ * whether it was paused before; -1: there is none of that name (ERR_CONFIG). */
+int renew_pause(struct renew *r, const char *what, bool pause, bool *ret_was, store_write_fn *done,
+                void *arg, struct err *e);
+/* The installed certificate has been revoked at the operator's word: it is not replaced before that
+ * is asked for. */
+void renew_revoked(struct renew *r, const char *name);
 
 /* Live progress: fn on each change of any certificate until unwatched. `finished` when the run that
  * began by renew_start, renew_deploy or by itself has come to its end (err class ERR_NONE:

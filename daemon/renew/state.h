@@ -8,6 +8,7 @@
 #include "renew/cert.h"
 #include "renew/deploy.h"
 #include "renew/job.h"
+#include "renew/pause.h"
 #include "renew/preflight.h"
 #include "renew/limits.h"
 #include "renew/renew.h"
@@ -27,9 +28,11 @@ struct renew {
     size_t n;
     struct map *by_name;
     struct map *texts;
+    struct pauses pauses;
     struct scheduler *scheduler;
     struct limits limits;
     struct deployer *deployer;
+    struct prover *prover;
     struct job_env jobs;
     struct preflight_env preflights;
     struct list aheads; /* preflights ahead of time that wait, see ahead.c */

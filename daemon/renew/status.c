@@ -22,6 +22,8 @@ const char *renew_state_name(enum renew_state s)
         [RENEW_EXPIRED] = "expired",
         [RENEW_MISSING] = "missing",
         [RENEW_DISABLED] = "disabled",
+        [RENEW_PAUSED] = "paused",
+        [RENEW_REVOKED] = "revoked",
     };
     return (unsigned)s < RENEW_STATES ? names[s] : "unknown";
 }
@@ -40,6 +42,10 @@ static enum renew_state state_of(const struct cert *c)
         return RENEW_BLOCKED;
     if (c->in.present && c->in.not_after_ms <= renew_now(c->renew))
         return RENEW_EXPIRED;
+    if (c->st.revoked_ms)
+        return RENEW_REVOKED;
+    if (pause_since(c, NULL, 0))
+        return RENEW_PAUSED;
     if (c->st.error)
         return RENEW_FAILED;
     if (!c->in.present)
@@ -60,8 +66,9 @@ static const char *ca_name(const struct cert *c)
 
 static int64_t since(const struct cert *c)
 {
-    if (c->since_ms)
-        return c->since_ms;
+    int64_t paused = pause_since(c, NULL, 0);
+    if (c->since_ms || (paused && !c->st.error))
+        return c->since_ms ? c->since_ms : paused;
     return c->st.error ? c->st.failed_ms : c->st.issued_ms;
 }
 

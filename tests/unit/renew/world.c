@@ -186,6 +186,7 @@ struct world *world_new(size_t n)
     w->acme.world = w->publisher.world = w;
     w->lifetime = 90 * POLICY_DAY;
     w->publish_ms = 2000;
+    w->addresses[0] = "192.0.2.1";
     list_init(&w->calls);
     w->n_sites = n;
     w->sites = xcalloc(n, sizeof(*w->sites));

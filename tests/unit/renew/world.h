@@ -50,8 +50,8 @@ struct site { /* one certificate's world */
     const char *only_ca; /* the CA at which it goes wrong; NULL: all */
     struct err err;
     bool look_fails;
-    bool preflight_fails; /* ahead of time, and before an order */
-    unsigned preflights;  /* full ones */
+    bool preflight_fails;       /* ahead of time, and before an order */
+    unsigned preflights;        /* full ones */
     bool no_ari;                /* the CA has no renewal information */
     int64_t ari_start, ari_end; /* instead of the CA's rule */
     /* keeper */
@@ -60,6 +60,9 @@ struct site { /* one certificate's world */
     bool present, names_match, staging;
     int64_t not_before, not_after;
     char fingerprint[32], serial[32], directory[64];
+    /* the challenge that the CA asks for, and those that may take its place; none: dns-01 */
+    enum conf_challenge types[4];
+    unsigned n_types, type;
     /* counted */
     unsigned orders, installs, attempts, polls;
     int64_t last_attempt;
@@ -77,6 +80,10 @@ struct ca_order {
 };
 struct record {
     char order[64];
+};
+struct answer { /* of http-01 */
+    char token[32], content[64];
+    bool file; /* in a webroot: outlives the engine */
 };
 struct step_rule { /* of "DEPLOYMENT/STEP" */
     const char *key;
@@ -123,7 +130,20 @@ struct world {
     char last_event[200];
     struct err last_error;
     unsigned finished, finished_badly;
-    bool lost_effects; /* a crash loses what had been sent and not done */
+    /* world_prove.c */
+    struct answer answers[8];
+    size_t n_answers;
+    unsigned alpn;              /* certificates that the responder shows */
+    struct err no_responder;    /* why it cannot listen; ERR_NONE */
+    const char *addresses[4];   /* of every name */
+    const char *unreachable;    /* one of them */
+    const char *served_instead; /* a body; NULL: what is there */
+    unsigned wrong;             /* so many requests get status 404 first */
+    const char *redirect;       /* Location of the first answer of each request */
+    unsigned requests;          /* of own checks */
+    const char *persisted[4];   /* TXT records at _validation-persist */
+    bool webroot_fails;         /* the keeper cannot write */
+    bool lost_effects;          /* a crash loses what had been sent and not done */
 };
 
 struct world *world_new(size_t n_certs); /* "c0", "c1", ...; at CA "one", with ARI */
@@ -168,6 +188,7 @@ extern struct world *world_now; /* the one there is */
 struct store *world_store_new(struct loop *l, int64_t commit_ms);
 void world_store_crash(struct store *s, bool lost); /* what was to be committed */
 void world_keeper_init(struct keeper *k);
-struct http; /* never looked into */
+unsigned world_proved(const struct world *w, const char *order); /* what the CA finds */
+struct http;                                                     /* never looked into */
 
 #endif

@@ -18,7 +18,8 @@ struct acme_order {
     struct acme_order_handler h;
     void *arg;
     struct call *call;
-    struct acme_challenge challenges[4];
+    struct acme_challenge challenge;
+    char token[32], key_authorization[64];
     struct err err;
 };
 
@@ -80,9 +81,10 @@ static void told_answered(struct call *c)
     struct acme_order *o = c->arg;
     o->call = NULL;
     o->h.answered(o->arg);
-    if (c->err.cls != ERR_NONE)
+    if (c->err.cls != ERR_NONE) {
+        o->h.refused(o->arg, o->challenge.name, o->challenge.type);
         fail(o, false, &c->err);
-    else
+    } else
         next(o, 3, issue, told_chain);
 }
 
@@ -90,9 +92,7 @@ static void validate(struct call *c)
 {
     struct world *w = c->world;
     struct ca_order *o = order_at(w, c->text);
-    unsigned found = 0;
-    for (size_t i = 0; i < w->n_records; i++)
-        found += str_eq(w->records[i].order, c->text);
+    unsigned found = world_proved(w, c->text);
     if (world_fails(c->site, FAULT_VALIDATE, c->text2) || !found) {
         o->invalid = true;
         err_set(&c->err, ERR_TRANSIENT, "%s", found ? "incorrect TXT record" : "no TXT record");
@@ -114,20 +114,47 @@ void acme_order_answer(struct acme_order *o)
 
 /* ---- challenges ---- */
 
+static void set_challenge(struct acme_order *o)
+{
+    static const char *const issuers[] = {"ca.test"}, *const uris[] = {"https://ca/acct/1"};
+    const struct site *s = o->site;
+    const struct conf_name *name = &o->cert->names[0];
+    enum conf_challenge type = s->n_types ? s->types[s->type] : CONF_DNS_01;
+    snprintf(o->token, sizeof(o->token), "token-%s", strrchr(o->url, '/') + 1);
+    snprintf(o->key_authorization, sizeof(o->key_authorization), "%s.thumbprint", o->token);
+    o->challenge = (struct acme_challenge){
+        .name = name,
+        .identifier = name->name,
+        .type = type,
+        .owner = "_acme-challenge.example",
+        .value = "value",
+        .token = o->token,
+        .key_authorization = o->key_authorization,
+        .issuers = issuers,
+        .n_issuers = 1,
+        .account_uris = uris,
+        .n_account_uris = 1,
+    };
+}
+
 static void told_challenges(struct call *c)
 {
     struct acme_order *o = c->arg;
     o->call = NULL;
-    o->challenges[0] = (struct acme_challenge){
-        .name = &o->cert->names[0],
-        .identifier = o->cert->names[0].name,
-        .type = CONF_DNS_01,
-        .owner = "_acme-challenge.example",
-        .value = "value",
-    };
+    set_challenge(o);
     o->asked = true;
     o->h.progress(o->arg, ACME_AUTHORIZE, "");
-    o->h.challenges(o->arg, o->challenges, 1);
+    o->h.challenges(o->arg, &o->challenge, 1);
+}
+
+bool acme_order_instead(struct acme_order *o, size_t i)
+{
+    struct site *s = o->site;
+    if (i || s->type + 1 >= s->n_types)
+        return false;
+    s->type++;
+    set_challenge(o);
+    return true;
 }
 
 void acme_order_continue(struct acme_order *o)
@@ -209,6 +236,11 @@ struct acme_order *acme_order_start(struct acme *a, const struct acme_order_spec
     struct acme_order *o = xnew(struct acme_order);
     o->world = w;
     o->site = world_site(w, s->cert->name);
+    o->site->type = 0;
+    for (size_t i = 0; i < s->n_avoid; i++)
+        while (o->site->type + 1 < o->site->n_types &&
+               s->avoid[i].types >> o->site->types[o->site->type] & 1)
+            o->site->type++;
     o->cert = s->cert;
     o->h = *h;
     o->arg = arg;

@@ -17,6 +17,7 @@ struct publication {
     struct publish_handler h;
     void *arg;
     struct call *call;
+    struct err err;
 };
 
 static void add(struct call *c)
@@ -40,6 +41,7 @@ static void told_added(struct call *c)
     struct publication *p = c->arg;
     const struct publish_progress progress = {"waiting for name servers", "ns2 lacks 1 of 1"};
     p->call = NULL;
+    p->err = c->err;
     if (c->err.cls != ERR_NONE) {
         p->h.ready(p->arg, &c->err, "");
         return;
@@ -104,6 +106,21 @@ void publication_free(struct publication *p)
     free(p);
 }
 
+const struct err *publication_error(const struct publication *p, size_t i)
+{
+    (void)i;
+    return p->err.cls != ERR_NONE ? &p->err : NULL;
+}
+
+void publication_keep(struct publication *p)
+{
+    struct world *w = p->world;
+    for (size_t i = 0; i < w->n_records; i++)
+        if (str_eq(w->records[i].order, p->order))
+            str_copy(w->records[i].order, sizeof(w->records[i].order), "kept");
+    publication_free(p);
+}
+
 void publisher_order_ended(struct publisher *pub, const char *order)
 {
     struct call *c = world_call(pub->world, 3, removal, NULL, NULL, NULL);
@@ -118,6 +135,7 @@ void publisher_recover(struct publisher *pub, const char *const *keep, size_t n)
         bool stays = false;
         for (size_t k = 0; k < n; k++)
             stays |= str_eq(w->records[i].order, keep[k]);
+        stays |= str_eq(w->records[i].order, "kept");
         if (stays)
             w->records[kept++] = w->records[i];
     }
@@ -148,13 +166,6 @@ struct probe *probe_start(struct http *h, const struct probe_spec *s, probe_done
 void probe_cancel(struct probe *p)
 {
     world_call_cancel((struct call *)p);
-}
-
-const char *dns_addr_text(const struct dns_addr *a, char *buf, size_t size)
-{
-    (void)a;
-    snprintf(buf, size, "192.0.2.1:443");
-    return buf;
 }
 
 int cert_pem_fingerprint(const char *pem, size_t n, char out[SHA256_HEX], struct err *e)

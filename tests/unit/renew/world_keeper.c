@@ -201,6 +201,37 @@ static void cancel(struct keeper_call *c)
     world_call_cancel((struct call *)c);
 }
 
+/* ---- webroots ---- */
+
+static void do_http01(struct call *c)
+{
+    struct world *w = c->world;
+    size_t kept = 0;
+    if (w->webroot_fails) {
+        err_set(&c->err, ERR_LOCAL, "no space left on device");
+        return;
+    }
+    for (size_t i = 0; i < w->n_answers; i++)
+        if (!w->answers[i].file || !str_eq(w->answers[i].token, c->text))
+            w->answers[kept++] = w->answers[i];
+    w->n_answers = kept;
+    if (c->flag) {
+        struct answer *a = &w->answers[w->n_answers++];
+        str_copy(a->token, sizeof(a->token), c->text);
+        snprintf(a->content, sizeof(a->content), "%.31s.thumbprint", c->text);
+        a->file = true;
+    }
+}
+
+static struct keeper_call *http01(struct keeper *k, const struct keeper_http01_request *r,
+                                  keeper_done_fn *done, void *arg)
+{
+    struct call *c = world_call(of(k), 2, do_http01, prepared, (void (*)(void))done, arg);
+    str_copy(c->text, sizeof(c->text), r->token);
+    c->flag = r->add;
+    return out(c);
+}
+
 static const struct keeper_ops ops = {
     .account = account,
     .prepare = prepare,
@@ -208,6 +239,7 @@ static const struct keeper_ops ops = {
     .installed = installed,
     .list = list,
     .step = step,
+    .http01 = http01,
     .cancel = cancel,
 };
 
