@@ -59,8 +59,11 @@ static void read_authz(const char *text, size_t n)
     struct authz_doc d;
 
     if (authz_doc_read(&d, text, n, &e) == 0) {
-        check(d.url && (!*d.url || acme_url_ok(d.url)));
-        check(!*d.url || strlen(d.token) >= 16);
+        for (size_t i = 0; i < d.n_challenges; i++) {
+            const struct challenge_doc *c = &d.challenges[i];
+            check(acme_url_ok(c->url) && authz_doc_challenge(&d, c->type) == c);
+            check(c->type == CONF_DNS_PERSIST_01 || strlen(c->token) >= 16);
+        }
         check(d.status == AUTHZ_VALID || d.identifier[0]);
         check(strlen(d.offered) < sizeof(d.offered));
     }
