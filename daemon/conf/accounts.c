@@ -128,7 +128,7 @@ void account_finish(struct reader *r, struct ca_build *b)
     if (!b->agree_set)
         b->ca.agree_tos = b->src->agree_set ? b->src->agree_tos : top->agree_tos;
     share_binding(r, b);
-    b->ca.eab_by_email =
-        b->preset && b->preset->eab == EAB_BY_EMAIL && !b->ca.eab_kid[0] && b->ca.email[0];
+    if (b->preset) /* not of a file whose last good version stays */
+        b->ca.eab_by_email = b->preset->eab == EAB_BY_EMAIL && !b->ca.eab_kid[0] && b->ca.email[0];
     check_account_key(r, &b->ca);
 }

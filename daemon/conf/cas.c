@@ -368,6 +368,20 @@ int ca_use(struct reader *r, const char *name)
     return 0;
 }
 
+void ca_was_written(struct ca_build *b)
+{
+    const struct preset *p = preset_find(b->ca.preset);
+
+    for (size_t i = 0; i < CA_LIMITS; i++) {
+        const struct conf_limit none = {0}, *usual = p ? &p->limits[i] : &none,
+                                *l = ca_limit(&b->ca, i);
+
+        if (l->n != usual->n || l->per_ms != usual->per_ms)
+            b->limits_set |= 1u << i;
+    }
+    b->account_key_set = b->ca.account_key != CONF_ACCOUNT_ES256;
+}
+
 struct ca_build *ca_find(const struct reader *r, const char *name)
 {
     size_t at;

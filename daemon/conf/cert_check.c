@@ -151,6 +151,24 @@ static int check_variants(struct reader *r, const struct node *v, const struct c
 
 /* ---- the rest ---- */
 
+/* What Let's Encrypt takes in one certificate, by profile (its documentation of 2026). */
+static void warn_many(struct reader *r, const struct node *v, const struct conf_cert *c)
+{
+    for (size_t i = 0; i < c->cas.n; i++) {
+        const struct conf_ca *ca = ca_public(r, c->cas.v[i]);
+        const char *profile = c->profile[0] || !ca ? c->profile : ca->profile;
+        size_t most = !profile[0] || str_eq(profile, "classic") ? 100 : 25;
+
+        if (ca && str_starts(ca->preset, "letsencrypt") && c->n_names > most) {
+            READ_WARN(
+                r, place_of(v, "names"),
+                "names: there are %zu: Let's Encrypt takes at most %zu in one certificate%s%s",
+                c->n_names, most, *profile ? " with the profile " : "", profile);
+            return;
+        }
+    }
+}
+
 static void warn_unused(struct reader *r, const struct node *v, const struct conf_cert *c)
 {
     static const struct {
@@ -198,5 +216,6 @@ int cert_check(struct reader *r, const struct node *v, struct cert_dst *d)
         check_variants(r, v, d))
         return -1;
     warn_unused(r, v, c);
+    warn_many(r, v, c);
     return check_unique(r, place_of(v, "name"), c);
 }

@@ -220,6 +220,8 @@ struct conf_cert {
 struct conf {
     uint64_t generation; /* counts up with every accepted load */
     char *file;
+    /* The keeper's only: the files that were read, and the patterns of include; absolute. */
+    struct conf_strs files, includes;
     char *state_dir, *control_socket, *control_group; /* control_group "" = none */
     char *user, *worker_user;
     bool user_set, worker_user_set; /* written, not the default */

@@ -80,12 +80,27 @@ static int on_glob_error(const char *path, int sys)
     return sys != ENOENT && sys != ENOTDIR;
 }
 
+/* For who is to find a place for another file. */
+static void note_pattern(struct reader *r, const char *pattern)
+{
+    struct conf_strs *all = &r->conf->includes;
+    char **v = arena_alloc(r->arena, all->n + 1, sizeof(*v));
+
+    for (size_t i = 0; i < all->n; i++)
+        v[i] = all->v[i];
+    v[all->n] = path_absolute(r, pattern);
+    all->v = v;
+    all->n++;
+}
+
 static void add_matches(struct reader *r, const struct node *v, const struct include *in,
                         struct map *seen)
 {
     glob_t g;
-    int rc = glob(pattern_of(r, v, in->files), 0, on_glob_error, &g);
+    const char *pattern = pattern_of(r, v, in->files);
+    int rc = glob(pattern, 0, on_glob_error, &g);
 
+    note_pattern(r, pattern);
     if (rc == GLOB_NOMATCH)
         return;
     if (rc) {

@@ -153,6 +153,7 @@ void keep_definitions(struct reader *r, const struct source *src)
             struct ca_build b = {.src = src, .email_set = true, .agree_set = true};
 
             b.ca = ca_copy(r, &old->cas[i]);
+            ca_was_written(&b);
             place_put(r->ca_names, b.ca.name, r->cas.n);
             *(struct ca_build *)vec_add(&r->cas) = b;
         }

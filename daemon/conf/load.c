@@ -126,14 +126,25 @@ static void read_certificates(struct reader *r, struct source *src)
     keep_certs(r, src);
 }
 
+char *path_absolute(struct reader *r, const char *path)
+{
+    char *cwd = path[0] == '/' ? NULL : getcwd(NULL, 0);
+    char *text = arena_printf(r->arena, "%s%s%s", cwd ? cwd : "", cwd ? "/" : "", path);
+
+    free(cwd);
+    return text;
+}
+
 static void finish_top(struct reader *r, const char *file)
 {
     const struct source *top = r->sources[0];
     struct conf *c = r->conf;
-    char *cwd = file[0] == '/' ? NULL : getcwd(NULL, 0);
 
-    c->file = arena_printf(r->arena, "%s%s%s", cwd ? cwd : "", cwd ? "/" : "", file);
-    free(cwd);
+    c->file = path_absolute(r, file);
+    c->files.n = r->n_sources;
+    c->files.v = arena_alloc(r->arena, r->n_sources, sizeof(*c->files.v));
+    for (size_t i = 0; i < r->n_sources; i++)
+        c->files.v[i] = path_absolute(r, r->sources[i]->file);
     c->state_dir = top->state_dir;
     c->control_socket = top->control_socket;
     c->control_group = top->control_group;

@@ -91,11 +91,14 @@ const char *suggest_in(struct reader *r, const struct map *m, const char *word);
 int name_check(struct reader *r, const char *what, const struct node *key);
 
 /* ---- the passes; each reports what is wrong ---- */
+char *path_absolute(struct reader *r, const char *path); /* in the snapshot's arena */
 int include_read(struct reader *r, const char *file); /* all files; -1: the main file has no tree */
 int tops_read(struct reader *r, struct source *src, const struct node *root);
 void cas_read(struct reader *r, const struct source *src);
 void cas_finish(struct reader *r);
 int ca_use(struct reader *r, const char *name); /* a preset is added when first used; -1: unknown */
+/* Of an entry that was kept: what differs from its preset is taken as written. */
+void ca_was_written(struct ca_build *b);
 /* The CA as far as it is known, if it is a public one at the address that renewd knows; else NULL.
  * It lives until the next ca_use. */
 const struct conf_ca *ca_public(const struct reader *r, const char *name);

@@ -3,7 +3,6 @@
 
 #include "base/mem.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -199,12 +198,60 @@ static void test_keep_secret(void **state)
     assert_string_equal(secret_bytes(c->providers[0].options[0].secret.value), "abc");
 }
 
+/* All that a certificate and a CA can hold comes along, also a copy of the copy. */
+static void test_keep_everything(void **state)
+{
+    struct fixture *f = *state;
+    struct conf_messages m;
+    struct conf *first;
+
+    fixture_write(f, "conf.d/a.csr", FIXTURE_CSR, 0644);
+    fixture_write(
+        f, "conf.d/a.yaml",
+        "cas: {google: {eab: {kid: G, hmac_key: YWJj}}, zerossl: {email: a@b.c},\n"
+        "  le: {preset: letsencrypt, limits: {orders: 9/1h}, account_key: rsa-2048}}\n"
+        "deployments: {d: [{file: /x/%n, content: [pkcs12], password: pw},\n"
+        "  {verify: {connect: \"a:25\", starttls: smtp}}]}\n"
+        "certificates:\n"
+        "  - {names: [m\303\274nchen.example, {name: a.example.net, challenge: http-01}], key: "
+        "[rsa-2048, ecdsa-p384], deploy: [d], ca: [google, le]}\n"
+        "  - {names: [198.51.100.7], challenge: [tls-alpn-01, http-01], http01: {run: [x]},\n"
+        "     tlsalpn01: {listen: [\"[::1]:4\"]}, profile: shortlived}\n"
+        "  - {names: [\"*.c.example\"], challenge: dns-persist-01, dns_persist01: {until: 9d}}\n"
+        "  - {names: [d.example.net], csr: a.csr, ca: zerossl}\n",
+        0600);
+    fixture_load(f, keep);
+    fixture_good(f);
+    first = conf_ref(f->conf);
+    for (int i = 0; i < 2; i++) {
+        fixture_write(f, "conf.d/a.yaml", "certificates: [\n", 0644);
+        fixture_reload(f, f->conf);
+        fixture_good(f);
+    }
+    m = conf_diff(first, f->conf);
+    for (size_t i = 0; i < m.n; i++)
+        print_message("%s\n", m.v[i].text);
+    assert_int_equal(m.n, 0);
+    assert_int_equal(f->conf->n_certs, first->n_certs);
+    conf_messages_free(&m);
+    assert_true(conf_find_ca(f->conf, "zerossl")->eab_by_email);
+    assert_string_equal(secret_bytes(conf_find_ca(f->conf, "google")->eab_hmac_key.value), "YWJj");
+    assert_string_equal(conf_find_cert(f->conf, "xn--mnchen-3ya.example+ecdsa-p384")->base,
+                        "xn--mnchen-3ya.example");
+    assert_string_equal(conf_find_cert(f->conf, "xn--mnchen-3ya.example")->names[0].unicode,
+                        "m\303\274nchen.example");
+    assert_string_equal(conf_find_cert(f->conf, "d.example.net")->csr_pem, FIXTURE_CSR);
+    assert_int_equal(conf_find_cert(f->conf, "198.51.100.7")->names[0].challenges.n, 2);
+    conf_unref(first);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(test_files),           T(test_defaults),    T(test_across),
         T(test_refused),         T(test_bad_include), T(test_keep),
         T(test_keep_first_time), T(test_keep_lost),   T(test_keep_secret),
+        T(test_keep_everything),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

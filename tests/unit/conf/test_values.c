@@ -238,6 +238,15 @@ static void test_warnings(void **state)
                                   "  - {names: [198.51.100.7], challenge: http-01, profile: x}\n");
     fixture_good(f);
     fixture_says(f, true, NULL, 3, 14, "certifies addresses with the profile shortlived only");
+    fixture_load(f, WITH_PROVIDER
+                 "  - names: [a1.example, a2.example, a3.example, a4.example, a5.example,\n"
+                 "      a6.example, a7.example, a8.example, a9.example, b1.example, b2.example,\n"
+                 "      b3.example, b4.example, b5.example, b6.example, b7.example, b8.example,\n"
+                 "      b9.example, c1.example, c2.example, c3.example, c4.example, c5.example,\n"
+                 "      c6.example, c7.example, c8.example]\n    profile: tlsserver\n");
+    fixture_good(f);
+    fixture_says(f, true, NULL, 3, 12,
+                 "names: there are 26: Let's Encrypt takes at most 25 in one");
     fixture_load(f, WITH_PROVIDER "  - xn--i-7iq.example\n");
     fixture_good(f);
     fixture_says(f, true, NULL, 3, 5, "a character that IDNA2008 does not allow");
