@@ -60,22 +60,36 @@ int ca_check_binding(struct reader *r, const struct node *v, const char *name)
                       name, by_email ? "email, or " : "", name);
 }
 
+/* Two entries of one account say different things: b's, unless its file may be bad, is an error; of
+ * such a file it is left out. */
+static int differ(struct reader *r, const struct ca_build *a, const struct ca_build *b,
+                  const char *key, const char *what)
+{
+    static const char text[] = "%s: %s has the account of %s, at %s:%u:%u, and another %s: write "
+                               "it once%s";
+    const struct conf_where *at = &a->ca.where;
+
+    if (!b->src->keep)
+        return diag_error(&r->diag, b->ca.where, text, key, b->ca.name, a->ca.name, at->file,
+                          at->line, at->column, what, "");
+    diag_warn(&r->diag, b->ca.where, text, key, b->ca.name, a->ca.name, at->file, at->line,
+              at->column, what, " (this one is left out)");
+    return 0;
+}
+
 static int share_limits(struct reader *r, struct ca_build *a, struct ca_build *b)
 {
     for (size_t i = 0; i < CA_LIMITS; i++) {
         struct conf_limit *x = ca_limit(&a->ca, i), *y = ca_limit(&b->ca, i);
         bool in_a = a->limits_set >> i & 1, in_b = b->limits_set >> i & 1;
 
-        if (in_a && in_b && (x->n != y->n || x->per_ms != y->per_ms))
-            return diag_error(&r->diag, b->ca.where,
-                              "limits: %s has the account of %s, at %s:%u:%u, and another limit of "
-                              "%s: write it once",
-                              b->ca.name, a->ca.name, a->ca.where.file, a->ca.where.line,
-                              a->ca.where.column, ca_limit_name(i));
-        if (in_b)
-            *x = *y;
-        else if (in_a)
+        if (in_a && in_b && (x->n != y->n || x->per_ms != y->per_ms) &&
+            differ(r, a, b, "limits", ca_limit_name(i)))
+            return -1;
+        if (in_a)
             *y = *x;
+        else if (in_b)
+            *x = *y;
         a->limits_set |= (unsigned)in_b << i;
         b->limits_set |= (unsigned)in_a << i;
     }
@@ -84,27 +98,15 @@ static int share_limits(struct reader *r, struct ca_build *a, struct ca_build *b
 
 static int share_account_key(struct reader *r, struct ca_build *a, struct ca_build *b)
 {
-    if (a->account_key_set && b->account_key_set && a->ca.account_key != b->ca.account_key)
-        return diag_error(&r->diag, b->ca.where,
-                          "account_key: %s has the account of %s, at %s:%u:%u, and another kind of "
-                          "key: write it once",
-                          b->ca.name, a->ca.name, a->ca.where.file, a->ca.where.line,
-                          a->ca.where.column);
-    if (b->account_key_set)
-        a->ca.account_key = b->ca.account_key;
-    else
+    if (a->account_key_set && b->account_key_set && a->ca.account_key != b->ca.account_key &&
+        differ(r, a, b, "account_key", "kind of key"))
+        return -1;
+    if (a->account_key_set)
         b->ca.account_key = a->ca.account_key;
+    else
+        a->ca.account_key = b->ca.account_key;
     a->account_key_set = b->account_key_set = a->account_key_set || b->account_key_set;
     return 0;
-}
-
-/* Boulder's key policy for accounts: RSA and the NIST curves. */
-static void check_account_key(struct reader *r, const struct conf_ca *ca)
-{
-    if (ca->account_key == CONF_ACCOUNT_ED25519 && str_starts(ca->preset, "letsencrypt"))
-        diag_error(&r->diag, ca->where,
-                   "account_key: Let's Encrypt takes no ed25519: write ecdsa-p256, ecdsa-p384 or "
-                   "rsa-2048 to rsa-4096");
 }
 
 void accounts_share(struct reader *r)
@@ -130,5 +132,4 @@ void account_finish(struct reader *r, struct ca_build *b)
     share_binding(r, b);
     if (b->preset) /* not of a file whose last good version stays */
         b->ca.eab_by_email = b->preset->eab == EAB_BY_EMAIL && !b->ca.eab_kid[0] && b->ca.email[0];
-    check_account_key(r, &b->ca);
 }

@@ -306,6 +306,17 @@ static void merge_preset(struct reader *r, struct ca_build *b, const struct node
                    b->ca.name, ca_suggest(r, b->ca.name));
 }
 
+/* Boulder's key policy for accounts: RSA and the NIST curves. */
+static void check_account_key(struct reader *r, const struct pair *p, const struct conf_ca *ca)
+{
+    const struct node *at = p->value->kind == NODE_MAP ? node_get(p->value, "account_key") : NULL;
+
+    if (at && ca->account_key == CONF_ACCOUNT_ED25519 && str_starts(ca->preset, "letsencrypt"))
+        READ_ERROR(r, at,
+                   "account_key: Let's Encrypt takes no ed25519: write ecdsa-p256, ecdsa-p384 or "
+                   "rsa-2048 to rsa-4096");
+}
+
 static void read_entry(struct reader *r, const struct pair *p, const struct source *src)
 {
     struct ca_build b = {.src = src};
@@ -329,6 +340,7 @@ static void read_entry(struct reader *r, const struct pair *p, const struct sour
     fill_empty(r, &b.ca);
     b.email_set = seen_opt(seen, OPT_EMAIL);
     b.agree_set = seen_opt(seen, OPT_AGREE);
+    check_account_key(r, p, &b.ca);
     b.account_key_set = seen_opt(seen, OPT_ACCOUNT_KEY);
     place_put(r->ca_names, b.ca.name, r->cas.n);
     *(struct ca_build *)vec_add(&r->cas) = b;

@@ -106,6 +106,25 @@ static void test_missing_binding_in_kept_file(void **state)
     fixture_says(f, true, "a.part", 1, 45, "ca: sectigo wants its accounts bound");
 }
 
+static void test_conflict_with_kept_file(void **state)
+{
+    static const char main_file[] = "include: {files: \"*.part\", on_error: keep}\n"
+                                    "cas: {letsencrypt: {limits: {orders: 8/1h}, account_key: "
+                                    "rsa-2048}}\n";
+    struct fixture *f = *state;
+
+    fixture_write(f, "a.part",
+                  "cas: {x: {preset: letsencrypt, limits: {orders: 9/1h}, account_key: "
+                  "rsa-4096}}\n",
+                  0600);
+    fixture_load(f, main_file);
+    fixture_good(f);
+    fixture_says(f, true, "a.part", 1, 7, "limits: x has the account of letsencrypt");
+    fixture_says(f, true, "a.part", 1, 7, "another kind of key: write it once (this one is left");
+    limit(&conf_find_ca(f->conf, "x")->orders_limit, 8, HOUR);
+    assert_int_equal(conf_find_ca(f->conf, "x")->account_key, CONF_ACCOUNT_RS256_2048);
+}
+
 static void test_several_keys(void **state)
 {
     struct fixture *f = *state;
@@ -182,9 +201,13 @@ static void test_pkcs12(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_presets),      T(test_budgets_are_shared),
-        T(test_bindings),     T(test_missing_binding_in_kept_file),
-        T(test_several_keys), T(test_request),
+        T(test_presets),
+        T(test_budgets_are_shared),
+        T(test_bindings),
+        T(test_missing_binding_in_kept_file),
+        T(test_conflict_with_kept_file),
+        T(test_several_keys),
+        T(test_request),
         T(test_pkcs12),
     };
 

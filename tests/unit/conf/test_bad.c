@@ -278,7 +278,7 @@ static const struct bad accounts[] = {
     {CA("letsencrypt: {limits: {domain: 5/3}}"), 1, 38, "domain: 5/3: write a number and a time"},
     {CA("letsencrypt: {limits: {order: 5/3h}}"), 1, 30, "order: unknown key; did you mean orders?"},
     {CA("letsencrypt: {account_key: es256}"), 1, 34, "account_key: es256: write ecdsa-p256, "},
-    {CA("letsencrypt: {account_key: ed25519}"), 1, 7, "Let's Encrypt takes no ed25519"},
+    {CA("letsencrypt: {account_key: ed25519}"), 1, 34, "Let's Encrypt takes no ed25519"},
     {CA("a: {preset: letsencrypt, directory: \"https://ca.example/d\"}"), 1, 7,
      "preset: write either preset or directory"},
     {CA("letsencrypt: {limits: {orders: 9/1h}}, b: {preset: letsencrypt, limits: {orders: 8/1h}}"),
