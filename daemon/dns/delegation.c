@@ -195,7 +195,7 @@ static void witness(struct asking *a)
 
 static void judge(struct asking *a)
 {
-    CLEANUP_BUF struct buf faults;
+    CLEANUP_BUF struct buf faults = {0};
     size_t good = 0;
     for (size_t i = 0; i < a->n_probes; i++)
         good += a->probes[i].good;

@@ -37,13 +37,14 @@ struct fake_query {
 struct dns *fake_dns_new(struct loop *l);
 void fake_dns_free(struct dns *d);
 /* Data are given as "ns.example" for NS and CNAME and DNAME, an address for A and AAAA, text for
- * TXT. */
+ * TXT, "0 issue ca.example" for CAA. */
 void fake_zone(struct dns *d, const char *server, const char *apex); /* with a SOA record */
 void fake_rr(struct dns *d, const char *server, const char *apex, const char *owner,
              const char *type, const char *data);
 void fake_rr_remove(struct dns *d, const char *owner, const char *data); /* everywhere */
 bool fake_has(const struct dns *d, const char *server, const char *owner, const char *data);
 void fake_mode(struct dns *d, const char *server, enum fake_mode m); /* "resolver": the resolver */
+void fake_broken(struct dns *d, const char *zone); /* for the resolver: SERVFAIL; text is kept */
 /* TXT records that providers make appear there so much later. */
 void fake_lag(struct dns *d, const char *server, int64_t ms);
 void fake_ttl(struct dns *d, uint32_t ttl, uint32_t soa_minimum);

@@ -41,6 +41,7 @@ struct dns {
     uint32_t ttl, minimum;
     struct fake_query *log;
     size_t n_log;
+    const char *broken; /* the resolver answers SERVFAIL for it and below; NULL: for nothing */
     struct map *absent; /* the resolver's memory: "name" -> until + 1 */
 };
 
@@ -60,6 +61,8 @@ struct dns_call {
 struct answer {
     struct dns_reply reply;
     struct dns_record records[REPLY_MAX];
+    char caa[8][512]; /* RDATA */
+    size_t n_caa;
 };
 
 struct dns *fake_dns_new(struct loop *l)
@@ -148,7 +151,7 @@ static int type_number(const char *type)
         const char *name;
         int type;
     } types[] = {{"A", DNS_A},     {"NS", DNS_NS},     {"CNAME", DNS_CNAME}, {"SOA", DNS_SOA},
-                 {"TXT", DNS_TXT}, {"AAAA", DNS_AAAA}, {"DNAME", DNAME}};
+                 {"TXT", DNS_TXT}, {"AAAA", DNS_AAAA}, {"DNAME", DNAME},     {"CAA", DNS_CAA}};
     for (size_t i = 0; i < ARRAY_LEN(types); i++)
         if (str_eq(types[i].name, type))
             return types[i].type;
@@ -227,6 +230,11 @@ void fake_mode(struct dns *d, const char *server, enum fake_mode m)
         server_get(d, server)->mode = m;
 }
 
+void fake_broken(struct dns *d, const char *zone)
+{
+    d->broken = zone;
+}
+
 void fake_lag(struct dns *d, const char *server, int64_t ms)
 {
     server_get(d, server)->lag = ms;
@@ -275,6 +283,21 @@ void fake_forget_queries(struct dns *d)
 
 /* ---- answering ---- */
 
+/* "128 issue ca.example" */
+static void put_caa(struct answer *a, struct dns_record *r, const char *data)
+{
+    char tag[64];
+    int flags, at = 0;
+    if (a->n_caa == ARRAY_LEN(a->caa) || sscanf(data, "%d %63s %n", &flags, tag, &at) != 2 || !at)
+        abort();
+    char *to = a->caa[a->n_caa++];
+    to[0] = (char)flags;
+    to[1] = (char)strlen(tag);
+    snprintf(to + 2, sizeof(a->caa[0]) - 2, "%s%s", tag, data + at);
+    r->text = to;
+    r->text_len = 2 + strlen(to + 2);
+}
+
 static void put(struct dns *d, struct answer *a, enum dns_section section, const char *owner,
                 int type, const char *data)
 {
@@ -286,6 +309,8 @@ static void put(struct dns *d, struct answer *a, enum dns_section section, const
     if (type == DNS_TXT) {
         r->text = (char *)data;
         r->text_len = strlen(data);
+    } else if (type == DNS_CAA) {
+        put_caa(a, r, data);
     } else if (type == DNS_A || type == DNS_AAAA) {
         if (!dns_addr_parse(data, 0, &r->addr))
             abort();
@@ -449,6 +474,10 @@ static void resolver_answer(struct dns *d, struct answer *a, const char *name, i
 {
     char at[NAME_MAX_TEXT];
     str_copy(at, sizeof(at), name);
+    if (d->broken && name_under(name, d->broken)) {
+        a->reply.rcode = 2;
+        return;
+    }
     CLEANUP_FREE char *key = xasprintf("%s/%d", name, type);
     const int64_t *until = map_get(d->absent, name);
     if (!until)
