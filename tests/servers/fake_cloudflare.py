@@ -334,8 +334,8 @@ def main():
     p.add_argument("--lag-list", type=float, default=0)
     args = p.parse_args()
     host, port = args.listen.rsplit(":", 1)
-    if not host.startswith("127."):
-        p.error("only addresses in 127.0.0.0/8")
+    if not host.startswith(("127.", "192.0.2.")):
+        p.error("only addresses in 127.0.0.0/8, or of documentation (192.0.2.0/24)")
     Handler.cf = Cloudflare(args)
     server = Server((host, int(port)), Handler)
     server.page_size = args.page_size
