@@ -31,6 +31,7 @@ struct wait {
     struct lines_peer *peer; /* NULL once it is gone */
     struct act *act;
     struct preflights *preflights;
+    bool was; /* paused */
 };
 
 static struct wait *wait_new(struct control *c, struct lines_peer *p)
@@ -207,6 +208,51 @@ static void verb_clean(struct control *c, struct lines_peer *p, const struct jso
     publisher_clean_now(c->env.publisher, cleaned, wait_new(c, p));
 }
 
+/* ---- pause, resume ---- */
+
+static void paused(void *arg, const struct err *err)
+{
+    struct wait *w = arg;
+    struct lines_peer *p = w->peer;
+    bool was = w->was;
+    wait_free(w);
+    if (!p)
+        return;
+    if (err_is(err)) {
+        refuse_err(p, 1, err);
+        return;
+    }
+    CLEANUP_JSON struct json *reply = json_object();
+    json_add_bool(reply, "was_paused", was);
+    answer(p, reply, 0);
+}
+
+static void pause_or_resume(struct control *c, struct lines_peer *p, const struct json *request,
+                            bool pause)
+{
+    const char *what = json_text(request, "name");
+    struct err e = ERR_INIT;
+    struct wait *w = wait_new(c, p);
+    if (what && renew_pause(c->env.renew, what, pause, &w->was, paused, w, &e) == 0)
+        return;
+    wait_free(w);
+    lines_set_data(p, NULL);
+    if (what)
+        refuse_err(p, e.cls == ERR_CONFIG ? 2 : 1, &e);
+    else
+        refuse(p, 2, "name what to pause");
+}
+
+static void verb_pause(struct control *c, struct lines_peer *p, const struct json *request)
+{
+    pause_or_resume(c, p, request, true);
+}
+
+static void verb_resume(struct control *c, struct lines_peer *p, const struct json *request)
+{
+    pause_or_resume(c, p, request, false);
+}
+
 static const struct verb {
     const char *name;
     bool acts; /* needs root or the daemon's user */
@@ -216,6 +262,8 @@ static const struct verb {
     {"plan", false, verb_plan},          {"records", false, verb_records},
     {"records-clean", true, verb_clean}, {"renew", true, verb_renew},
     {"deploy", true, verb_deploy},       {"preflight", true, verb_preflight},
+    {"pause", true, verb_pause},
+    {"resume", true, verb_resume},
 };
 
 static bool may_act(const struct control *c, const struct lines_peer *p)

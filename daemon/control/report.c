@@ -28,7 +28,7 @@ struct rows {
 static const int severity[RENEW_STATES] = {
     [RENEW_EXPIRED] = 0, [RENEW_FAILED] = 1,   [RENEW_DEPLOY_FAILED] = 2, [RENEW_BLOCKED] = 3,
     [RENEW_MISSING] = 4, [RENEW_RENEWING] = 5, [RENEW_DEPLOYING] = 6,     [RENEW_DUE] = 7,
-    [RENEW_OK] = 8,      [RENEW_DISABLED] = 9,
+    [RENEW_OK] = 8,      [RENEW_DISABLED] = 9, [RENEW_PAUSED] = 8,        [RENEW_REVOKED] = 1,
 };
 
 void report_time(struct json *to, const char *key, int64_t wall_ms)
@@ -40,7 +40,7 @@ void report_time(struct json *to, const char *key, int64_t wall_ms)
 static bool bad_state(enum renew_state s)
 {
     return s == RENEW_EXPIRED || s == RENEW_FAILED || s == RENEW_DEPLOY_FAILED ||
-           s == RENEW_BLOCKED;
+           s == RENEW_BLOCKED || s == RENEW_REVOKED;
 }
 
 /* Its planned time passed by more than a tenth of the life and nothing runs. */

@@ -171,9 +171,9 @@ int verb_account(struct ctl *ctl, int argc, char **argv)
     if (exit >= 0)
         return exit;
     exit = admin_ask(ctl, request, &reply);
-    if (json_get(reply, "accounts"))
+    if (!ctl->json && json_get(reply, "accounts"))
         show_list(json_get(reply, "accounts"));
-    if (json_get(reply, "account"))
+    if (!ctl->json && json_get(reply, "account"))
         show_account(json_get(reply, "account"));
     json_free(reply);
     return exit;

@@ -180,6 +180,17 @@ static int act_run(struct act *a)
     return exit;
 }
 
+static void act_free(struct act *a)
+{
+    list_each(it, &a->lines)
+    {
+        struct progress *p = list_item(it, struct progress, node);
+        free(p->name);
+        free(p->text);
+        free(p);
+    }
+}
+
 static int act(struct ctl *ctl, const struct ctl_usage *usage, int argc, char **argv)
 {
     CLEANUP_JSON struct json *request = json_object();
@@ -194,13 +205,21 @@ static int act(struct ctl *ctl, const struct ctl_usage *usage, int argc, char **
     if (named == a.due)
         return ctl_usage_error(ctl, a.due ? "either NAMEs or --due" : "name a certificate");
     exit = act_run(&a);
-    list_each(it, &a.lines)
-    {
-        struct progress *p = list_item(it, struct progress, node);
-        free(p->name);
-        free(p->text);
-        free(p);
-    }
+    act_free(&a);
+    return exit;
+}
+
+int act_wait(struct ctl *ctl, const char *name)
+{
+    CLEANUP_JSON struct json *request = json_object();
+    struct act a = {.ctl = ctl, .request = request, .wait = true};
+    json_add_text(request, "verb", "renew");
+    json_add_text(json_add_array(request, "names"), NULL, name);
+    json_add_bool(request, "wait", true);
+    json_add_bool(request, "or_good", true);
+    list_init(&a.lines);
+    int exit = act_run(&a);
+    act_free(&a);
     return exit;
 }
 

@@ -39,11 +39,12 @@ int admin_ask(struct ctl *ctl, const struct json *request, struct json **ret_rep
     if (ctl->json) {
         CLEANUP_FREE char *text = json_print(reply, false);
         puts(text);
-        return exit;
+        fflush(stdout);
+    } else {
+        print_lines(reply);
+        if (json_text(reply, "error"))
+            fprintf(stderr, "renewctl: %s\n", json_text(reply, "error"));
     }
-    print_lines(reply);
-    if (json_text(reply, "error"))
-        fprintf(stderr, "renewctl: %s\n", json_text(reply, "error"));
     if (ret_reply && exit == EXIT_DONE) {
         *ret_reply = reply;
         reply = NULL;

@@ -6,7 +6,8 @@
 #include "ctl/client.h"
 
 /* Asks, shows progress and the lines of the answer, or prints JSON; returns the exit code.
- * ret_reply (may be NULL): the answer, where there is more to show (the caller frees), else NULL.
+ * ret_reply (may be NULL): the answer if it is good, also with --json (the caller frees), else
+ * NULL.
  */
 int admin_ask(struct ctl *ctl, const struct json *request, struct json **ret_reply);
 /* "Really? [y/N]" where someone sits at a terminal; elsewhere no. */

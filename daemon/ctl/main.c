@@ -31,13 +31,13 @@ static const struct verb {
     {"reload", verb_reload, "read the configuration again, print what changes"},
     {"records", verb_records, "TXT records that are not yet removed"},
     {"plugin", verb_plugin, "list provider plugins, show their options"},
-    {"issue", NULL, NULL},
+    {"issue", verb_issue, "add a certificate and wait for it"},
     {"import", NULL, NULL},
-    {"pause", NULL, NULL},
-    {"resume", NULL, NULL},
+    {"pause", verb_pause, "order nothing for a certificate, a CA or a provider"},
+    {"resume", verb_pause, "go on with what was paused"},
     {"revoke", verb_revoke, "revoke a certificate, and replace it"},
     {"delete", verb_delete, "archive the files of a certificate that is no longer configured"},
-    {"backup", NULL, NULL},
+    {"backup", verb_backup, "write all that a new machine needs to a file"},
     {"account", verb_account, "the accounts at CAs: list, show, rollover, import..."},
 };
 

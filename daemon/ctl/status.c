@@ -119,7 +119,7 @@ static void print_troubles(const struct json *reply)
 
 static bool in_trouble(const struct json *list)
 {
-    static const char *const bad[] = {"failed", "deploy-failed", "blocked", "expired"};
+    static const char *const bad[] = {"failed", "deploy-failed", "blocked", "expired", "revoked"};
     for (const struct json *c = json_first(list); c; c = json_after(c)) {
         if (json_bool(c, "overdue", false))
             return true;

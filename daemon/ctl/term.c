@@ -75,7 +75,7 @@ enum term_colour term_state_colour(const char *state)
         {"ok", TERM_GREEN},     {"renewing", TERM_CYAN},     {"deploying", TERM_CYAN},
         {"due", TERM_CYAN},     {"missing", TERM_YELLOW},    {"blocked", TERM_YELLOW},
         {"failed", TERM_RED},   {"deploy-failed", TERM_RED}, {"expired", TERM_RED},
-        {"disabled", TERM_DIM},
+        {"disabled", TERM_DIM}, {"paused", TERM_DIM},        {"revoked", TERM_RED},
     };
     for (size_t i = 0; i < ARRAY_LEN(table); i++)
         if (str_eq(table[i].state, state))

@@ -26,6 +26,7 @@ struct task {
     struct acme_task *acme;
     struct renew_watch *watch;
     struct store_call *call;
+    size_t stage;      /* of forgetting */
     struct defer over; /* the renewal has ended, as err says */
     struct err err;
 };
@@ -139,26 +140,43 @@ static void written(void *arg, const struct err *err)
     finish(k, NULL, err);
 }
 
+static const char *const kept[] = {"cert/", "history/"};
+
+static void forget(struct task *k);
+
+static void forgotten(void *arg, const struct err *err)
+{
+    struct task *k = arg;
+    k->call = NULL;
+    k->stage++;
+    if (err_is(err) || k->stage == ARRAY_LEN(kept))
+        finish(k, NULL, err);
+    else
+        forget(k);
+}
+
+/* "NAME" and its other keys, "NAME+KEY", but not "NAME.EXAMPLE" */
 static void listed(void *arg, const struct store_item *items, size_t n, const struct err *err)
 {
     struct task *k = arg;
-    struct store *s = k->tasks->env.store;
+    size_t n_ops = 0, at = strlen(kept[k->stage]) + strlen(k->cert);
     k->call = NULL;
-    if (err_is(err) || n == 0) {
+    if (err_is(err)) {
         finish(k, NULL, err);
         return;
     }
-    CLEANUP_FREE struct store_op *ops = xcalloc(n, sizeof(*ops));
-    size_t n_ops = 0, at = strlen("cert/") + strlen(k->cert);
-    for (size_t i = 0; i < n; i++) /* "NAME" and its other keys, "NAME+KEY" */
+    CLEANUP_FREE struct store_op *ops = xcalloc(n + 1, sizeof(*ops));
+    for (size_t i = 0; i < n; i++)
         if (strlen(items[i].key) > at && strchr("/+", items[i].key[at]))
             ops[n_ops++] = (struct store_op){.key = items[i].key, .expected = STORE_ANY};
-    k->call = store_batch(s, ops, n_ops, written, k);
+    k->call = store_batch(k->tasks->env.store, ops, n_ops, forgotten, k);
 }
 
 static void forget(struct task *k)
 {
-    CLEANUP_FREE char *prefix = xasprintf("cert/%s", k->cert);
+    CLEANUP_FREE char *prefix = xasprintf("%s%s", kept[k->stage], k->cert);
+    bool was;
+    renew_pause(k->tasks->env.renew, k->cert, false, &was, NULL, NULL, NULL);
     k->call = store_list(k->tasks->env.store, prefix, listed, k);
 }
 

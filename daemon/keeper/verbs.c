@@ -21,4 +21,6 @@ void verbs_serve(const struct verbs_env *env)
 {
     verbs_account_serve(env);
     verbs_cert_serve(env);
+    verbs_issue_serve(env);
+    verbs_backup_serve(env);
 }

@@ -7,6 +7,7 @@
 #define RENEWD_KEEPER_VERBS_H
 
 #include "base/log.h"
+#include "conf/load.h"
 #include "keeper/admin.h"
 #include "keeper/programs.h"
 #include "keeper/services.h"
@@ -20,6 +21,9 @@ struct verbs_env {
     const char *file; /* the main configuration file */
     struct services *services;
     struct admin *admin;
+    /* Reads the configuration as it is on the disk, without taking it; NULL: it has errors. */
+    struct conf *(*load)(void *arg, struct conf_messages *ret);
+    void *arg;
 };
 /* env must live as long as env.admin. */
 void verbs_serve(const struct verbs_env *env);
@@ -27,6 +31,8 @@ void verbs_serve(const struct verbs_env *env);
 /* One table each. */
 void verbs_account_serve(const struct verbs_env *env);
 void verbs_cert_serve(const struct verbs_env *env);
+void verbs_issue_serve(const struct verbs_env *env);
+void verbs_backup_serve(const struct verbs_env *env);
 
 /* Of a request: present, and a name that the configuration has; else the call is ended. */
 struct conf *verbs_conf(const struct verbs_env *env, struct admin_call *c); /* a reference */
