@@ -154,11 +154,13 @@ static void take_text(char **ret, const char *text, size_t max)
     *ret = xstrdup(buf_str(&b));
 }
 
-static void take_account(struct acme_task *t, const struct http_reply *reply)
+static int take_account(struct acme_task *t, const struct http_reply *reply, struct err *e)
 {
     struct json *j CLEANUP_JSON = json_parse(reply->body, reply->body_len, NULL);
     const struct json *contact = json_get(j, "contact");
 
+    if (!json_is_object(j))
+        return err_set(e, ERR_PEER, "the CA's account is no JSON object");
     take_text(&t->status, json_text(j, "status"), 60);
     take_text(&t->orders, json_text(j, "orders"), ORDERS_URL_MAX);
     for (size_t i = 0; i < json_len(contact) && t->result.n_contact < CONTACTS_MAX; i++) {
@@ -166,6 +168,7 @@ static void take_account(struct acme_task *t, const struct http_reply *reply)
         if (one)
             take_text(&t->contact[t->result.n_contact++], one, 250);
     }
+    return 0;
 }
 
 static int take_location(struct acme_task *t, const struct http_reply *reply, struct err *e)
@@ -218,8 +221,8 @@ static void key_not_changed(struct acme_task *t, const struct err *err)
         return;
     }
     t->result.key = KEEPER_KEY_OLD;
-    if (never)
-        err_prefix(&e, "this CA does not change the keys of accounts; the present one stays");
+    err_prefix(&e, never ? "this CA does not change the keys of accounts; the present one stays"
+                         : "the present key stays");
     finish(t, &e);
 }
 
@@ -253,7 +256,7 @@ static void replied(void *arg, const struct http_reply *reply, const struct err 
     if (err_is(err))
         note(t, "the CA says that this was done before", "");
     else if (t->spec.kind == KEEPER_TASK_SHOW || t->spec.kind == KEEPER_TASK_UPDATE)
-        take_account(t, reply);
+        take_account(t, reply, &e);
     else if (t->spec.kind == KEEPER_TASK_FIND)
         take_location(t, reply, &e);
     else if (t->spec.kind == KEEPER_TASK_CHANGE_KEY)
@@ -359,7 +362,7 @@ static void have_directory(void *arg, const struct directory_doc *doc, const str
                                                     : t->account);
     if (own && !*t->url) {
         t->result.key = KEEPER_KEY_OLD;
-        err_set(&e, ERR_CONFIG, "the directory of CA %s offers no %s: %s", t->ca->cf->name,
+        err_set(&e, ERR_DENIED, "the directory of CA %s offers no %s: %s", t->ca->cf->name,
                 kind == KEEPER_TASK_REVOKE ? "revocation" : "change of keys",
                 kind == KEEPER_TASK_REVOKE ? "ask the CA" : "the present key stays");
         finish(t, &e);
