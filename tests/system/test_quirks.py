@@ -376,6 +376,50 @@ BOUND = {
 GROUPS = (WAITING, AUTHORIZATIONS, NEW_ORDERS, FINALIZATIONS, CERTIFICATES, RENEWAL_INFO, REPLACEMENTS, SERVERS, BOUND)
 
 
+class Verb:
+    """A command after the certificate of its own CA has been issued: exit code, what it says, requests."""
+
+    def __init__(self, command, *rules, code=0, says=(), entry="", directory=None, **count):
+        self.command, self.code, self.says, self.count = command, code, [says] if isinstance(says, str) else says, count
+        self.case = Case(ca=CA(*rules, entry=entry, directory=directory))
+
+
+ROLLOVER, REVOKE = "account rollover {}", "revoke {} --force"
+VERBS = {
+    "v-change": Verb(ROLLOVER, keyChange=1),
+    "v-501": Verb(ROLLOVER, refuse("keyChange", "rejectedIdentifier", "not implemented", 501), code=1, keyChange=1,
+                  says=["not implemented", "stays"]),
+    "v-409": Verb(ROLLOVER, at("keyChange", status=409, headers={"Location": "https://x.test/account/7"},
+                               problem={"type": "malformed", "detail": "that key has an account"}), code=1,
+                  keyChange=1, says="that key has an account"),
+    "v-none": Verb(ROLLOVER, directory={"keyChange": None}, code=1, keyChange=0, says="key"),
+    "v-http": Verb(ROLLOVER, directory={"keyChange": "http://x.test/"}, code=1, keyChange=0, says="key"),
+    "v-nonce": Verb(ROLLOVER, refuse("keyChange", "badNonce", "again", nth=1), keyChange=2),
+    "v-lost": Verb(ROLLOVER, at("keyChange", perform=True, send="drop"), keyChange=(1, 4)),
+    "v-gateway": Verb(ROLLOVER, at("keyChange", 1, perform=True, status=504, body=HTML), keyChange=(1, 2)),
+    "v-page-403": Verb(ROLLOVER, at("keyChange", status=403, body=HTML), code=1, keyChange=1, says="stays"),
+    "v-huge": Verb(ROLLOVER, at("keyChange", perform=True, pad=HUGE), keyChange=(1, 4)),
+    "v-revoke": Verb(REVOKE, revokeCert=1),
+    "v-by-key": Verb(REVOKE + " --with cert-key --reason keyCompromise", revokeCert=1),
+    "v-already": Verb(REVOKE, refuse("revokeCert", "alreadyRevoked", "it has been revoked"), revokeCert=1),
+    "v-lost-revocation": Verb(REVOKE, at("revokeCert", 1, perform=True, send="drop"),
+                               revokeCert=(2, 3)),
+    "v-reason": Verb(REVOKE + " --reason superseded", refuse("revokeCert", "badRevocationReason", "not that one"), code=1,
+                     revokeCert=1, says="not that one"),
+    "v-not-yours": Verb(REVOKE, refuse("revokeCert", "unauthorized", "not yours", 403), code=1, says="not yours"),
+    "v-busy": Verb(REVOKE, refuse("revokeCert", "rateLimited", "slow", 429, 1, 1), revokeCert=2),
+    "v-page": Verb(REVOKE, at("revokeCert", status=403, body=HTML), code=1, says="web page"),
+    "v-show": Verb("account show {}", at("account", body=HTML), code=1, says="no JSON object"),
+    "v-show-odd": Verb("account show {}", at("account", json={"status": "", "contact": 7, "orders": []})),
+    "v-deactivate": Verb("account deactivate {} --force", account=1),
+    "v-deactivate-501": Verb("account deactivate {} --force", refuse("account", "malformed", "cannot be", 501), code=1,
+                             says="cannot be"),
+    "v-recover": Verb("account recover {}", newAccount=2),
+    "v-forgotten": Verb("account recover {}", at("newAccount", since=2, forget=True), code=1, newAccount=2,
+                        says="account"),
+}
+
+
 def plan_of(cases):
     plan = {"cas": {name: {"profiles": {"good": "one", "better": "two"}} for name in SHARED}, "names": {}}
     for label, c in cases.items():
@@ -543,6 +587,44 @@ class Play:
         for line in self.world.primary.leftovers():
             if not any(name in line for name in busy):
                 self.complain("records", line)
+
+
+def run_verbs(p):
+    p.settle(p.cases, 40)
+    p.log = p.ca.log()
+    for label, verb in VERBS.items():
+        p.check(label, verb.case)
+        r = p.daemon.ctl(*verb.command.format(label).split(), check=False)
+        said = r.stdout + r.stderr
+        if r.returncode != verb.code:
+            p.complain(label, f"exit {r.returncode}: {said}")
+        for text in verb.says:
+            if text not in said:
+                p.complain(label, f"does not say {text!r}: {said}")
+    p.log = p.ca.log()
+    for label, verb in VERBS.items():
+        made = [r["kind"] for r in p.requests(label, verb.case, 0, time.time())]
+        for kind, want in verb.count.items():
+            least, most = want if isinstance(want, tuple) else (want, want)
+            if not least <= made.count(kind) <= most:
+                p.complain(label, f"{made.count(kind)} requests of {kind}, not {want}")
+
+
+def test_verbs():
+    """What a person asks of the CA, the CA being odd about it; afterwards the account is still good."""
+    with Lab("verbs") as lab:
+        p = Play(lab, {label: v.case for label, v in VERBS.items()})
+        run_verbs(p)
+        for text in p.ca.log()["violations"]:
+            p.complain("protocol", text)
+        for label, verb in VERBS.items():
+            if "deactivate" in verb.command:
+                continue
+            r = p.daemon.ctl("renew", label, "--force", "--wait", check=False)
+            if r.returncode:
+                p.complain(label, f"renew: {r.stdout}{r.stderr}")
+        if p.bad:
+            raise LabError(f"{len(p.bad)} complaints\n" + "\n".join(p.bad))
 
 
 def play(name, groups, seconds):
