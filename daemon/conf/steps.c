@@ -171,9 +171,10 @@ static int read_verify(struct reader *r, const struct opt *o, const struct node 
 static const struct opt_type type_step_argv = {"{\"$ref\":\"#/$defs/argv\"}", read_step_argv};
 static const struct opt_type type_step_path = {STRING, read_step_path};
 static const struct opt_type type_unit = {STRING, read_unit};
-static const struct opt_type type_content = {
-    "{\"type\":\"array\",\"items\":{\"enum\":[\"privkey\",\"cert\",\"chain\",\"fullchain\"]}}",
-    read_content};
+static const struct opt_type type_content = {"{\"type\":\"array\",\"items\":{\"enum\":[\"privkey\","
+                                             "\"cert\",\"chain\",\"fullchain\",\"pkcs12\","
+                                             "\"pkcs12-legacy\",\"privkey-der\",\"cert-der\"]}}",
+                                             read_content};
 static const struct opt_type type_step_user = {"{\"type\":[\"string\",\"integer\"]}",
                                                read_step_user};
 static const struct opt_type type_step_group = {"{\"type\":[\"string\",\"integer\"]}",

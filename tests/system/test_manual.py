@@ -129,6 +129,23 @@ def test_every_option_has_an_example():
     assert not missing, sorted(missing)
 
 
+def test_schema_accepts_the_examples():
+    """And refuses what renewd -t refuses: a misspelt key, a word that is no choice."""
+    try:
+        import jsonschema
+        import yaml
+    except ImportError:
+        raise Skip("python3-jsonschema or python3-yaml is not installed") from None
+    schema = jsonschema.Draft202012Validator(json.loads((BUILD / "config" / "renewd.schema.json").read_text()))
+    for name, text in displays("example"):
+        errors = [f"{name}: {list(e.absolute_path)}: {e.message[:200]}" for e in schema.iter_errors(yaml.safe_load(text))]
+        assert not errors, errors
+    for text in ("certificats: []", "certificates: [{names: [a.org], challenge: http-1}]",
+                 "cas: {a: {limits: {orders: 5}}}", "deployments: {a: [{file: /x, content: [pkcs11]}]}",
+                 "certificates: [{names: [a.org], http01: {root: /x}}]"):
+        assert not schema.is_valid(yaml.safe_load(text)), text
+
+
 def test_examples_as_files():
     """tests/system/data/yaml5 has each example for other tests and for editors' schemas."""
     examples = dict(displays("example"))
