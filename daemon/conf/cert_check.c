@@ -151,6 +151,38 @@ static int check_variants(struct reader *r, const struct node *v, const struct c
 
 /* ---- the rest ---- */
 
+/* An address answers one kind of challenge, whichever certificates name it. */
+static int check_listen(struct reader *r, const struct node *at, const struct conf_strs *listen,
+                        enum conf_challenge type)
+{
+    for (size_t i = 0; i < listen->n; i++) {
+        const enum conf_challenge *other = map_get(r->listeners, listen->v[i]);
+        enum conf_challenge *mine;
+
+        if (other && *other != type)
+            return READ_ERROR(r, at,
+                              "listen: %s answers %s already, it cannot "
+                              "answer %s too: write another port",
+                              listen->v[i], conf_challenge_name(*other), conf_challenge_name(type));
+        if (other)
+            continue;
+        mine = arena_new_of(r->trees, enum conf_challenge);
+        *mine = type;
+        map_put(r->listeners, listen->v[i], mine);
+    }
+    return 0;
+}
+
+static int check_listeners(struct reader *r, const struct node *v, const struct conf_cert *c)
+{
+    if (c->http01.kind == CONF_HTTP01_LISTEN && proof_uses(c, CONF_HTTP_01) &&
+        check_listen(r, place_of(v, "http01"), &c->http01.listen, CONF_HTTP_01))
+        return -1;
+    return proof_uses(c, CONF_TLS_ALPN_01)
+               ? check_listen(r, place_of(v, "tlsalpn01"), &c->alpn_listen, CONF_TLS_ALPN_01)
+               : 0;
+}
+
 /* What Let's Encrypt takes in one certificate, by profile (its documentation of 2026). */
 static void warn_many(struct reader *r, const struct node *v, const struct conf_cert *c)
 {
@@ -213,7 +245,7 @@ int cert_check(struct reader *r, const struct node *v, struct cert_dst *d)
             proof_has(&c->names[i].challenges, CONF_DNS_PERSIST_01))
             c->persist.wildcard = true;
     if (check_provider(r, v, c) | check_staple(r, v, c) | check_csr(r, v, d) |
-        check_variants(r, v, d))
+        check_variants(r, v, d) | check_listeners(r, v, c))
         return -1;
     warn_unused(r, v, c);
     warn_many(r, v, c);

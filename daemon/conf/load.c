@@ -200,6 +200,7 @@ static void reader_init(struct reader *r)
     r->provider_names = map_new();
     r->deployment_names = map_new();
     r->cert_names = map_new();
+    r->listeners = map_new();
     r->users = map_new();
 }
 
@@ -214,6 +215,7 @@ static void reader_done(struct reader *r)
     map_free(r->provider_names);
     map_free(r->deployment_names);
     map_free(r->cert_names);
+    map_free(r->listeners);
     map_free(r->users);
     free(r->sources);
     arena_free(r->trees);

@@ -73,6 +73,7 @@ struct reader {
     struct vec certs;                                         /* struct conf_cert */
     struct map *ca_names, *provider_names, *deployment_names; /* value: the place + 1 */
     struct map *cert_names;       /* value: the struct conf_where of the first */
+    struct map *listeners;        /* by ADDR:PORT; value: enum conf_challenge of what it answers */
     struct map *users;            /* names that were looked up: "u:NAME", "g:NAME" */
     const void *main_defaults;    /* certs.c: what certificates start with */
     struct conf_strs default_cas; /* certs.c */

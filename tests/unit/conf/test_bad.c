@@ -248,6 +248,10 @@ static const struct bad challenges[] = {
     {CERT("http01: {root: /x}"), 4, 14, "root: unknown key"},
     {CERT("tlsalpn01: {listen: [a]}"), 4, 26, "write ADDRESS:PORT, as \"0.0.0.0:443\""},
     {CERT("tlsalpn01: {}"), 4, 16, "listen: missing"},
+    {"certificates:\n  - {names: [a.example.org], challenge: http-01}\n  - {names: "
+     "[b.example.org], "
+     "challenge: tls-alpn-01, tlsalpn01: {listen: [\"127.0.0.1:9\", \"0.0.0.0:80\"]}}\n",
+     3, 65, "listen: 0.0.0.0:80 answers http-01 already, it cannot answer tls-alpn-01 too"},
     {CERT("dns_persist01: {until: 1h}"), 4, 28, "until: 1h is out of range: write 1d to "},
     {CERT("dns_persist01: {write: yes}"), 4, 28, "write: yes: write true"},
     {"certificates: [{names: [a.example.org], challenge: dns-persist-01, dns_persist01: {write: "
