@@ -51,8 +51,8 @@ struct conf_plugins {
     void *ctx;
     const char *dir;         /* where NAME becomes dir/NAME.so */
     const char *resolv_conf; /* NULL: /etc/resolv.conf */
-    /* NULL: not looked at. -1 and *e: cert->csr_pem is no request, or its names are not the
-     * certificate's, or its key is none that CAs take. */
+    /* NULL: not looked at. Of cert, names, csr and csr_pem are set. -1 and *e: csr_pem is no
+     * request, or its names are not cert's. */
     int (*check_csr)(void *ctx, const struct conf_cert *cert, struct err *e);
 };
 

@@ -13,7 +13,8 @@ static const char rich[] =
     "defaults: {deploy: [web, {run: [\"a b\", \"%d\", \"true\", \"x: y\", \"q\\\"\\\\\"], once: "
     "true}]}\n"
     "cas: {corp: {directory: \"https://ca.example/d\", preferred_chain: \"R: 'X' 1\", timeout: "
-    "90s}}\n"
+    "90s,\n"
+    "  eab: {kid: K, hmac_key: dG9wc2VjcmV0}, limits: {domain: 5/1d}, account_key: rsa-3072}}\n"
     "dns: {check: warn, zones: {a: {servers: [192.0.2.1]}, b.a: {ask: resolvers}}}\n"
     "providers:\n"
     "  p: {plugin: rfc2136, server: 192.0.2.53, zones: [example.org], key_secret: topsecret, ttl: "
@@ -29,7 +30,15 @@ static const char rich[] =
     "[corp],\n"
     "     renew_before: 36h, profile: {name: x, on_missing: default}, key_mode: \"0640\", group: "
     "root}\n"
-    "  - {names: [e.example.org], deploy: [], renew_before: 20%, profile: y, enabled: false}\n";
+    "  - {names: [e.example.org], deploy: [], renew_before: 20%, profile: y, enabled: false}\n"
+    "  - {names: [m\303\274nchen.example, {name: f.example, challenge: [http-01]}, "
+    "\"2001:db8::1\"],\n"
+    "     challenge: [tls-alpn-01, dns-01], http01: {webroot: \"/w w\"}, ca: corp, must_staple: "
+    "true,\n"
+    "     key: [rsa-2048, ecdsa-p384], deploy: [{file: /x/%n.pfx, content: [pkcs12], password: "
+    "pw}]}\n"
+    "  - {names: [g.example], challenge: dns-persist-01, dns_persist01: {write: true, until: 5d},\n"
+    "     deploy: [{verify: {connect: \"a:25\", starttls: smtp}}], provider: p}\n";
 
 /* What it prints it reads, and then prints the same. */
 static void test_loads_again(void **state)
@@ -49,6 +58,12 @@ static void test_loads_again(void **state)
     assert_string_equal(c->certs[0].deployments[1].steps[0].argv.v[4], "q\"\\");
     assert_string_equal(c->certs[0].deployments[1].steps[0].argv.v[3], "x: y");
     assert_int_equal(c->certs[1].renew_before_ms, 129600000);
+    assert_non_null(conf_find_cert(c, "xn--mnchen-3ya.example+ecdsa-p384"));
+    assert_non_null(strstr(first, "\n    key: [rsa-2048, ecdsa-p384]\n"));
+    assert_non_null(strstr(first, "\n        challenge: http-01\n"));
+    assert_non_null(strstr(first, "\n      webroot: \"/w w\"\n"));
+    assert_non_null(strstr(first, "\n      domain: \"5/1d\"\n"));
+    assert_non_null(strstr(first, "\n      until: \"5d\"\n"));
     free(first);
     free(second);
 }
@@ -64,6 +79,9 @@ static void test_secrets(void **state)
     text = conf_dump(f->conf);
     assert_null(strstr(text, "topsecret"));
     assert_null(strstr(text, "tokenbytes"));
+    assert_null(strstr(text, "dG9wc2VjcmV0"));
+    assert_non_null(strstr(text, "      hmac_key: \"***\"\n"));
+    assert_non_null(strstr(text, "        password: \"***\"\n"));
     assert_non_null(strstr(text, "    key_secret: \"***\"\n"));
     assert_non_null(strstr(text, "    api_token:\n      file: /"));
     free(text);
