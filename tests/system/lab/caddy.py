@@ -31,15 +31,15 @@ class Caddy:
         self.dir.mkdir()
         acme = {"handler": "acme_server", "ca": "lab", "lifetime": lifetime, "challenges": list(challenges),
                 "resolvers": [f"{resolver}:53"], "policy": {"allow_wildcard_names": True}}
-        server = {"listen": [f"{self.address}:{PORT}"], "automatic_https": {"disable_redirects": True},
-                  "routes": [{"match": [{"host": [self.address]}], "handle": [acme]}], "logs": {},
+        server = {"listen": [f"{self.address}:{PORT}"], "automatic_https": {"disable_redirects": True}, "tls_connection_policies": [{}],
+                  "routes": [{"handle": [acme]}], "logs": {},
                   "protocols": ["h1", "h2"]}
         policy = {"subjects": [self.address], "issuers": [{"module": "internal", "ca": "lab"}]}
         config = {
             "admin": {"disabled": True}, "logging": {"logs": {"default": {"level": "DEBUG"}}},
             "storage": {"module": "file_system", "root": str(self.dir / "storage")},
             "apps": {"pki": {"certificate_authorities": {"lab": {"install_trust": False, "name": "Lab"}}},
-                     "tls": {"automation": {"policies": [policy]}},
+                     "tls": {"automation": {"policies": [policy]}, "certificates": {"automate": [self.address]}},
                      "http": {"http_port": 14080, "https_port": PORT, "servers": {"ca": server}}}}
         (self.dir / "config.json").write_text(json.dumps(config))
         self.argv = [*self._own_hosts(hosts), program, "run", "--config", self.dir / "config.json"]
@@ -61,6 +61,10 @@ class Caddy:
         self.lab.wait_port(self.address, PORT, self.process)
         wait_for("Caddy to have its certificate", self._answers)
         os.chmod(self.ca_file, 0o644)
+        # As Pebble's are called, for what signs by them.
+        for name, suffix in (("ca.pem", "crt"), ("ca.key", "key")):
+            if not (self.dir / name).exists():
+                (self.dir / name).symlink_to(f"storage/pki/authorities/lab/root.{suffix}")
         for folder in self.ca_file.relative_to(self.dir).parents:
             os.chmod(self.dir / folder, 0o755)
 
