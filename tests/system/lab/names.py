@@ -138,7 +138,7 @@ class Unbound:
                 f"  username: \"\"\n  chroot: \"\"\n  directory: \"{directory}\"\n  pidfile: \"\"\n"
                 "  access-control: 127.0.0.0/8 allow\n  do-not-query-localhost: no\n  verbosity: 1\n"
                 "  module-config: \"iterator\"\n  num-threads: 1\n  logfile: \"\"\n  do-ip6: no\n"
-                "  incoming-num-tcp: 1024\n  outgoing-range: 512\n  num-queries-per-thread: 1024\n  infra-host-ttl: 1\n" + ttl +
+                "  incoming-num-tcp: 2048\n  outgoing-range: 512\n  num-queries-per-thread: 1024\n  infra-host-ttl: 1\n" + ttl +
                 "  local-zone: \"test.\" transparent\n  local-zone: \"127.in-addr.arpa.\" nodefault\n  private-domain: \"test\"\n  domain-insecure: \"test\"\n"
                 "remote-control:\n  control-enable: no\n")
         for zone, servers in stubs.items():
