@@ -86,6 +86,7 @@ static void verb_status(struct control *c, struct lines_peer *p, const struct js
     }
     report_providers(c->env.providers, reply);
     report_cas(c->env.acme, reply);
+    report_limits(c->env.renew, reply);
     struct json *warnings = json_add_array(reply, "warnings");
     for (size_t i = 0; i < c->n_warnings; i++)
         json_add_text(warnings, NULL, c->warnings[i]);

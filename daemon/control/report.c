@@ -231,6 +231,24 @@ static void add_load(struct json *loads, const struct rows *rows, size_t n)
     map_free(seen);
 }
 
+static void add_limit(void *arg, const struct renew_limit *l)
+{
+    if (!l->text[0] && !l->away_until_ms)
+        return;
+    struct json *j = json_add_object(arg, NULL);
+    json_add_text(j, "ca", l->ca);
+    json_add_text(j, "limit", l->text[0] ? l->text : NULL);
+    if (l->text[0])
+        json_add_int(j, "left", l->left);
+    report_time(j, "free", l->free_ms);
+    report_time(j, "away_until", l->away_until_ms);
+}
+
+void report_limits(const struct renew *r, struct json *reply)
+{
+    renew_limits(r, add_limit, json_add_array(reply, "limits"));
+}
+
 void report_plan(const struct renew *r, int64_t now_ms, int64_t days, struct json *reply)
 {
     struct rows rows = {.now_ms = now_ms};
@@ -255,6 +273,7 @@ void report_plan(const struct renew *r, int64_t now_ms, int64_t days, struct jso
         rows.v[i].json = NULL;
     }
     add_load(json_add_array(reply, "cas"), &rows, n);
+    report_limits(r, reply);
     json_add_int(reply, "later", (int64_t)(rows.n - n));
     rows_free(&rows);
 }

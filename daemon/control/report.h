@@ -10,6 +10,7 @@ int report_status(const struct renew *r, const struct json *names, bool failed_o
                   struct json *reply, struct err *e);
 void report_providers(const struct providers *p, struct json *reply);
 void report_cas(const struct acme *a, struct json *reply);
+void report_limits(const struct renew *r, struct json *reply);
 /* What renews in the next days and why: "plan" in order of time, "cas" with how many each gets. */
 void report_plan(const struct renew *r, int64_t now_ms, int64_t days, struct json *reply);
 void report_records(const struct publisher *p, struct json *reply);

@@ -178,6 +178,22 @@ int verb_status(struct ctl *ctl, int argc, char **argv)
     return exit >= 0 ? exit : ask_and_show(ctl, request, l.check);
 }
 
+static void print_limits(const struct json *limits)
+{
+    for (const struct json *l = json_first(limits); l; l = json_after(l)) {
+        char when[64];
+        const char *free_at = json_text(l, "free"), *away = json_text(l, "away_until");
+        const char *limit = json_text(l, "limit");
+        if (limit)
+            printf("%s allows %s: %lld left%s%s\n", json_text(l, "ca"), limit,
+                   (long long)json_int(l, "left", 0), free_at ? ", the next one " : "",
+                   free_at ? term_when(free_at, when, sizeof(when)) : "");
+        if (away)
+            printf("%s does not answer; it is asked again %s\n", json_text(l, "ca"),
+                   term_when(away, when, sizeof(when)));
+    }
+}
+
 static void print_plan(const struct json *reply)
 {
     static const char *const heads[] = {"WHEN", "NAME", "STATE", "CA", "WHY"};
@@ -196,6 +212,7 @@ static void print_plan(const struct json *reply)
                (long long)json_int(c, "orders", 0), json_int(c, "orders", 0) == 1 ? "" : "s",
                (long long)json_int(reply, "days", 0));
     printf("with nothing planned in that time: %lld\n", (long long)json_int(reply, "later", 0));
+    print_limits(json_get(reply, "limits"));
 }
 
 int verb_plan(struct ctl *ctl, int argc, char **argv)

@@ -277,3 +277,26 @@ void limits_text(const struct cert *c, const struct conf_ca *ca, char *buf, size
         snprintf(buf, size, "CA %s allows %s: waiting for the next", ca->name,
                  budget_text(&orders, text, sizeof(text)));
 }
+
+void renew_limits(const struct renew *r, void (*fn)(void *arg, const struct renew_limit *),
+                  void *arg)
+{
+    int64_t now = renew_now(r);
+    for (size_t i = 0; r->conf && i < r->conf->n_cas; i++) {
+        const struct conf_ca *ca = &r->conf->cas[i];
+        CLEANUP_FREE char *account = budget_account(ca);
+        struct budget orders = {BUDGET_ORDERS, &ca->orders_limit, account, ""};
+        int64_t away = health_away_until(r->limits.healths, ca->directory);
+        char text[300] = "";
+        if (ca->orders_limit.n)
+            budget_text(&orders, text, sizeof(text));
+        const struct renew_limit l = {
+            .ca = ca->name,
+            .text = text,
+            .left = budget_left(r->limits.budgets, &orders, now),
+            .free_ms = budget_free_at(r->limits.budgets, &orders, now),
+            .away_until_ms = away > now ? away : 0,
+        };
+        fn(arg, &l);
+    }
+}

@@ -117,6 +117,18 @@ int renew_pause(struct renew *r, const char *what, bool pause, bool *ret_was, st
  * is asked for. */
 void renew_revoked(struct renew *r, const char *name);
 
+/* What the CAs allow and what of it is left; and which of them are left alone since they do not
+ * answer. */
+struct renew_limit {
+    const char *ca;
+    const char *text;      /* "300 new orders in 3 h" */
+    unsigned left;         /* UINT32_MAX: no limit is known */
+    int64_t free_ms;       /* when left is 1 again; 0: it is not 0 */
+    int64_t away_until_ms; /* 0: it answers, as far as is known */
+};
+void renew_limits(const struct renew *r, void (*fn)(void *arg, const struct renew_limit *),
+                  void *arg);
+
 /* Live progress: fn on each change of any certificate until unwatched. `finished` when the run that
  * began by renew_start, renew_deploy or by itself has come to its end (err class ERR_NONE:
  * success). */
