@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "keeper/live.h"
+#include "keeper/rehearsals.h"
 #include "keys/eab.h"
 #include "keys/jws.h"
 
@@ -73,7 +74,7 @@ static int add_binding(struct job *j, struct json *p, struct err *e)
     bool own = j->ca->eab_kid[0] && j->ca->eab_hmac_key.value;
     const struct secret *text = own ? j->ca->eab_hmac_key.value : a->eab_key;
     const char *kid = own ? j->ca->eab_kid : a->eab_kid;
-    CLEANUP_BUF struct buf out;
+    CLEANUP_BUF struct buf out = {0};
     if (!text) {
         err_set(e, ERR_CONFIG,
                 "CA %s gives accounts only to holders of an external account: write its `eab`",
@@ -128,7 +129,9 @@ static char *find_account(struct job *j, struct err *e)
 
 static const struct pending *need_pending(struct job *j, struct err *e)
 {
-    const struct pending *k = pending_of(j->env->pendings, j->cert, e);
+    bool dry = (j->m->flags & KEEPER_F_DRY) && !j->cert->csr[0];
+    const struct pending *k = dry ? rehearsals_get(j->env->rehearsals, j->cert->name)
+                                  : pending_of(j->env->pendings, j->cert, e);
     if (!k && e->cls == ERR_NONE)
         err_set(e, ERR_LOCAL, "there is no key for the order of %s: it begins again",
                 j->cert->name);
@@ -334,6 +337,8 @@ static int find_subject(struct job *j, const struct kind *kind, struct err *e)
     if (!sign_ca_of_cert(j->env->conf, j->cert, j->ca))
         return err_set(e, ERR_DENIED, "certificate %s is not one for CA %s", j->cert->name,
                        j->ca->name);
+    if ((j->m->flags & KEEPER_F_DRY) && !sign_ca_is_staging(j->env->conf, j->ca))
+        return err_set(e, ERR_DENIED, "CA %s is nobody's staging", j->ca->name);
     return 0;
 }
 

@@ -182,7 +182,7 @@ static void read_body(struct place *p, const struct http_reply *r)
 {
     const char *content = p->check->content;
     size_t n = r->body_len, wanted = strlen(content);
-    CLEANUP_BUF struct buf b;
+    CLEANUP_BUF struct buf b = {0};
     while (n && strchr(" \t\r\n", r->body[n - 1]) && r->body[n - 1])
         n--;
     if (n == wanted && memcmp(r->body, content, n) == 0) {
