@@ -78,6 +78,7 @@ struct acme_order_spec {
     bool find;     /* without url: the CA may have an order that was asked for and whose URL never
                       reached us: take that one up before a new one is made */
     bool replaces; /* name the installed certificate's certID (RFC 9773) */
+    bool dry;      /* a rehearsal: with its own key */
     /* Taken only where the CA offers nothing else that the name may use; outlives the order. */
     const struct acme_avoid *avoid;
     size_t n_avoid;

@@ -424,6 +424,7 @@ struct acme_order *order_start(struct ca *ca, struct loop *loop, const struct ac
     o->h = *h;
     o->arg = arg;
     o->replaces = s->replaces;
+    o->dry = s->dry;
     o->choice = (struct choice){.cert = s->cert, .avoid = s->avoid, .n_avoid = s->n_avoid};
     o->url = s->url && *s->url ? xstrdup(s->url) : NULL;
     o->unsure = s->find && !o->url;

@@ -70,7 +70,7 @@ struct acme_order {
     size_t n_challenges;
     bool published;               /* challenges() was called, answered() was not */
     bool no_replaces, no_profile; /* the CA refused them */
-    bool replaces;
+    bool replaces, dry;
     unsigned flags; /* KEEPER_F_ of the newOrder under way */
 
     bool diagnose;   /* the order is invalid: find out why */

@@ -228,6 +228,7 @@ struct verdict finalize_enter(struct acme_order *o)
 {
     struct request_spec spec = {.where = ACME_AT_FINALIZE,
                                 .what = KEEPER_FINALIZE,
+                                .flags = o->dry ? KEEPER_F_DRY : 0,
                                 .url = o->doc.finalize,
                                 .cert = order_name(o),
                                 .once = true,

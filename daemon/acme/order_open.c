@@ -137,7 +137,7 @@ static struct verdict send_new_order(struct acme_order *o, const struct director
                                 .about = order_name(o)};
     struct err e = ERR_INIT;
 
-    o->flags = 0;
+    o->flags = o->dry ? KEEPER_F_DRY : 0;
     if (choose_profile(o, d, &e) < 0) {
         err_activity(&e, "creating the order of %s", order_name(o));
         return order_fail(o, &e);

@@ -13,6 +13,7 @@ struct act {
     enum act_kind kind;
     bool wait;
     unsigned flags;
+    bool dry;
     bool or_good; /* one that is not due is in order */
     struct lines_peer *peer;
     void (*finished)(void *arg, struct lines_peer *);
@@ -88,7 +89,7 @@ static void act_end(void *arg)
 static void on_event(void *arg, const struct renew_event *ev)
 {
     struct act *a = arg;
-    if (!map_get(a->open, ev->name))
+    if (ev->dry != a->dry || !map_get(a->open, ev->name))
         return;
     CLEANUP_JSON struct json *j = json_object();
     json_add_text(j, "event", ev->finished ? "finished" : "progress");
@@ -110,6 +111,8 @@ static int begin_one(struct act *a, const char *name, struct err *e)
 {
     if (a->kind == ACT_DEPLOY)
         return renew_deploy(a->env->renew, name, e);
+    if (a->dry)
+        return renew_rehearse(a->env->renew, name, e);
     return renew_start(a->env->renew, name, a->flags, e);
 }
 
@@ -126,6 +129,8 @@ static void begin(struct act *a, const char *name)
             err_clear(&e);
         else if (not_due)
             a->exit = 4;
+        else if (a->dry && e.cls == ERR_CONFIG)
+            a->exit = 2;
         add_result(a, name, &e, "done");
     } else if (!a->wait) {
         map_remove(a->open, name);
@@ -201,6 +206,7 @@ struct act *act_start(const struct control_env *env, enum act_kind kind, struct 
     a->kind = kind;
     a->wait = json_bool(request, "wait", false);
     a->flags = json_bool(request, "force", false) ? RENEW_FORCE : 0;
+    a->dry = kind == ACT_RENEW && json_bool(request, "dry", false);
     a->or_good = json_bool(request, "or_good", false);
     a->peer = peer;
     a->finished = finished;

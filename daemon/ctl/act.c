@@ -21,7 +21,7 @@ struct progress {
 struct act {
     struct ctl *ctl;
     struct json *request;
-    bool due, wait, usage;
+    bool due, wait, dry, usage;
     struct list lines;
     unsigned drawn; /* live lines on the screen */
 };
@@ -148,7 +148,10 @@ static void act_set(void *arg, const char *option, const char *value)
         a->due = true;
     if (str_eq(option, "wait"))
         a->wait = true;
-    json_add_bool(a->request, option, true);
+    if (str_eq(option, "dry-run"))
+        a->dry = true;
+    else
+        json_add_bool(a->request, option, true);
 }
 
 static void act_operand(void *arg, const char *text)
@@ -204,6 +207,11 @@ static int act(struct ctl *ctl, const struct ctl_usage *usage, int argc, char **
     bool named = json_len(json_get(request, "names")) > 0;
     if (named == a.due)
         return ctl_usage_error(ctl, a.due ? "either NAMEs or --due" : "name a certificate");
+    if (a.dry) {
+        json_add_bool(request, "dry", true);
+        if (!a.wait)
+            json_add_bool(request, "wait", a.wait = true);
+    }
     exit = act_run(&a);
     act_free(&a);
     return exit;
@@ -228,10 +236,14 @@ int verb_renew(struct ctl *ctl, int argc, char **argv)
     static const struct ctl_option options[] = {
         {"due", NULL, "all that are due or failed, instead of NAMEs"},
         {"wait", NULL, "show what is waited for, end when all have ended"},
+        {"dry-run", NULL, "order at the staging CA, install nothing; waits"},
         {"force", NULL, "renew although it is not due"},
     };
-    static const struct ctl_usage usage = {"renew NAME...|--due [--wait] [--force]", "Renew now.",
-                                           options, ARRAY_LEN(options), "dry-run"};
+    static const struct ctl_usage usage = {
+        "renew NAME...|--due [--wait] [--dry-run] [--force]",
+        "Renew now. With --dry-run a real order is made at the staging CA instead, with a key of "
+        "its own; its certificate is checked and thrown away.",
+        options, ARRAY_LEN(options), NULL};
     return act(ctl, &usage, argc, argv);
 }
 

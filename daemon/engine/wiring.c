@@ -29,7 +29,7 @@ struct wiring {
     struct log *log;
     int control_fd; /* until control_new() takes it */
     int exit_code;
-    bool once, once_begun, stopping;
+    bool once, dry_run, once_begun, stopping;
     char *run_as;
     struct keeper_client *client;
     struct store *store; /* NULL: store_err says why */
@@ -156,6 +156,7 @@ static void on_start(void *arg, const struct keeper_client_start *s)
     struct log_ctx log = ctx(w);
     w->log->level = s->log_level;
     w->once = s->once;
+    w->dry_run = s->dry_run;
     free(w->run_as);
     w->run_as = xstrdup(s->run_as);
     if (!str_eq(s->version, RENEWD_VERSION))
@@ -208,7 +209,10 @@ static void on_ready(void *arg, const struct err *err)
     if (!w->once || w->once_begun)
         return;
     w->once_begun = true;
-    renew_once(w->renew, on_once_done, w);
+    if (w->dry_run)
+        renew_once_dry(w->renew, on_once_done, w);
+    else
+        renew_once(w->renew, on_once_done, w);
 }
 
 /* Requests that are made from here on mean the new generation, so it is accepted first. */

@@ -369,6 +369,34 @@ out:
     return rc;
 }
 
+/* ---- rehearsals ---- */
+
+int certs_rehearse(const struct certs_env *env, const struct keeper_msg_install *m,
+                   const struct pending *k, struct live *ret, struct err *e)
+{
+    struct installation i = {.env = env, .m = m};
+    CLEANUP_BUF struct buf leaf, rest, full;
+    int rc = -1;
+    buf_init(&leaf, CERT_PEM_MAX);
+    buf_init(&rest, CERT_PEM_MAX);
+    buf_init(&full, CERT_PEM_MAX);
+    if (find_subject(&i, e) == 0)
+        i.chain = cert_chain_read(m->chain.p, m->chain.n, env->cache, e);
+    if (i.chain && check(&i, k, e) == 0)
+        rc = cert_chain_split(i.chain, &leaf, &rest, &full);
+    if (rc == 0) {
+        struct live_origin origin = {.name = i.cert->name,
+                                     .ca = i.ca->name,
+                                     .directory = i.ca->directory,
+                                     .account = m->account_url,
+                                     .staging = true,
+                                     .now_ms = clock_wall_ms(env->clock)};
+        live_make(&origin, i.chain->certs[0], buf_str(&leaf), ret);
+    }
+    cert_chain_free(i.chain);
+    return rc ? err_activity(e, "checking the certificate of %s", m->cert) : 0;
+}
+
 /* ---- telling ---- */
 
 static bool is_staging(const struct conf *c, const struct live *l)

@@ -40,6 +40,10 @@ int certs_prepared(const struct conf_cert *cert, struct pkey *key, const struct 
 int certs_install(const struct certs_env *env, const struct keeper_msg_install *m,
                   struct certs_work **ret, struct err *e);
 
+/* A rehearsal: the chain is checked against k and then known, not kept. */
+int certs_rehearse(const struct certs_env *env, const struct keeper_msg_install *m,
+                   const struct pending *k, struct live *ret, struct err *e);
+
 /* NULL: nothing is left to be done on the disk. done may be set before it is started. */
 struct disk_job *certs_job(struct certs_work *w, void (*done)(void *arg), void *arg);
 /* The job, if there is one, has ended: how? */

@@ -388,7 +388,8 @@ static void make_parts(struct daemon *d, int admin_fd)
                                 .listen_fd = d->control_fd,
                                 .dir = d->dir.engine,
                                 .run_as = d->run_as,
-                                .once = d->o->once};
+                                .once = d->o->once,
+                                .dry_run = d->o->dry_run};
     d->services = services_new(&services);
     d->engine = engine_new(&engine, &handler, d);
     d->admin = admin_new(d->loop, admin_fd, reload, d);

@@ -14,7 +14,7 @@ enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_REFUSED = 4 };
 
 struct daemon_options {
     const char *file;
-    bool once;
+    bool once, dry_run;
     const char *const *engine_env;
     const char *notify_socket, *watchdog_usec, *watchdog_pid; /* NULL: not set */
     struct listen_given given;

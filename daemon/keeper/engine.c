@@ -386,6 +386,7 @@ static void start(struct engine *g)
     struct conf *c = g->offered ? g->offered : g->conf;
     struct keeper_msg_start m = {.version = RENEWD_VERSION,
                                  .once = g->env.once,
+                                 .dry_run = g->env.dry_run,
                                  .engine_dir = g->env.dir,
                                  .run_as = g->env.run_as,
                                  .log_level = (uint32_t)c->log_level};

@@ -20,7 +20,7 @@ struct engine_env {
     int listen_fd;      /* control.sock, listening; the engine's descriptor 4; stays the caller's */
     const char *dir;    /* engine/ in state_dir */
     const char *run_as; /* "" or a warning about the user */
-    bool once;
+    bool once, dry_run;
 };
 struct engine_handler {
     /* The generation that was offered is in force from this call on. */

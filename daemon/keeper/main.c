@@ -136,6 +136,7 @@ static int run_daemon(const struct args *a, const struct programs *programs)
     make_env(env);
     struct daemon_options o = {.file = a->file,
                                .once = a->once,
+                               .dry_run = a->dry_run,
                                .engine_env = (const char *const *)env,
                                .notify_socket = getenv("NOTIFY_SOCKET"),
                                .watchdog_usec = getenv("WATCHDOG_USEC"),
@@ -176,8 +177,10 @@ int main(int argc, char **argv)
         fputs(a.help ? usage : "renewd " RENEWD_VERSION "\n", stdout);
         return EXIT_DONE;
     }
-    if (a.dry_run) {
-        fputs("renewd: --dry-run: not yet available\n", stderr);
+    if (a.dry_run && !a.once) {
+        fputs("renewd: --dry-run goes with --once; for one certificate: renewctl renew NAME "
+              "--dry-run\n",
+              stderr);
         return EXIT_USAGE;
     }
     if (a.generate)

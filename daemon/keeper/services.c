@@ -21,7 +21,9 @@
 #include "keeper/keygen.h"
 #include "keeper/live.h"
 #include "keeper/pending.h"
+#include "keeper/rehearsals.h"
 #include "keeper/sign.h"
+#include "keeper/step_check.h"
 #include "keeper/steps.h"
 #include "keeper/tasks.h"
 #include "keeper/workers.h"
@@ -44,6 +46,7 @@ struct services {
     struct workers *workers;
     struct webroots *webroots;
     struct disk *disk;
+    struct rehearsals *rehearsals;
     struct map *busy; /* name of a certificate -> its task that is the disk's or the key maker's */
     struct list tasks, orphans;
     unsigned n_tasks, n_keygens;
@@ -55,6 +58,7 @@ struct task {
     uint32_t id;
     struct step_run *step;
     struct keygen *keygen;
+    bool dry;                      /* its key is a rehearsal's */
     bool wants_key;                /* and waits until fewer keys are being made */
     char *provider;                /* a worker that starts */
     const struct account *account; /* whose key is being made, or found out about */
@@ -102,6 +106,7 @@ struct services *services_new(const struct services_env *env)
     s->webroots = webroots_new();
     s->disk = disk_new(env->loop, env->dir);
     s->busy = map_new();
+    s->rehearsals = rehearsals_new();
     list_init(&s->tasks);
     list_init(&s->orphans);
     return s;
@@ -238,6 +243,7 @@ static int do_sign(struct services *s, uint32_t id, const union keeper_msg *m)
     struct err e = ERR_INIT;
     struct sign_env env = {
         .conf = s->conf, .dir = s->env.dir, .accounts = s->accounts, .pendings = s->pendings};
+    env.rehearsals = s->rehearsals;
     if (m->sign.task && !(env.task = tasks_find(s->ca_tasks, m->sign.task))) {
         err_set(&e, ERR_CANCELLED, "the task is over");
         return refuse(s, id, &e);
@@ -384,6 +390,16 @@ static void start_work(struct task *t, struct certs_work *w)
         work_ended(t);
 }
 
+static int rehearse_with(struct services *s, uint32_t id, const struct conf_cert *cert,
+                         struct pkey *key)
+{
+    struct err e = ERR_INIT;
+    if (rehearsals_put(s->rehearsals, cert, key, &e))
+        return refuse(s, id, &e);
+    answer(s, KEEPER_MSG_DONE, id, NULL);
+    return 0;
+}
+
 static void key_made(void *arg, struct pkey *key, const struct err *err)
 {
     struct task *t = arg;
@@ -391,7 +407,10 @@ static void key_made(void *arg, struct pkey *key, const struct err *err)
     struct err e = *err;
     struct certs_work *w;
     keygen_ended(t);
-    if (!key || certs_prepared(t->cert, key, s->env.dir, &w, &e)) {
+    if (key && t->dry) {
+        rehearse_with(s, t->id, t->cert, key);
+        task_free(t);
+    } else if (!key || certs_prepared(t->cert, key, s->env.dir, &w, &e)) {
         refuse(s, t->id, &e);
         task_free(t);
     } else {
@@ -478,6 +497,25 @@ static void release(struct task *t)
     next_turn(t->services, t->cert->name);
 }
 
+/* A CSR of the user's own serves as it is. */
+static int prepare_rehearsal(struct services *s, uint32_t id, const struct conf_cert *cert)
+{
+    struct err e = ERR_INIT;
+    if (cert->csr[0]) {
+        answer(s, KEEPER_MSG_DONE, id, NULL);
+        return 0;
+    }
+    if (cert->key >= CONF_KEY_RSA_2048) {
+        struct task *t = task_new(s, id);
+        t->cert = cert;
+        t->dry = t->wants_key = true;
+        start_keygens(s);
+        return 0;
+    }
+    CLEANUP_PKEY struct pkey *key = pkey_generate((enum key_type)cert->key, &e);
+    return key ? rehearse_with(s, id, cert, key) : refuse(s, id, &e);
+}
+
 static int do_prepare(struct services *s, uint32_t id, const union keeper_msg *m)
 {
     struct certs_env env = certs_env(s);
@@ -485,6 +523,9 @@ static int do_prepare(struct services *s, uint32_t id, const union keeper_msg *m
     const struct conf_cert *cert;
     struct certs_work *w;
     bool generate;
+    if (m->prepare.dry)
+        return find_cert(s, m->prepare.cert, &cert, &e) ? refuse(s, id, &e)
+                                                        : prepare_rehearsal(s, id, cert);
     if (must_wait(s, id, KEEPER_MSG_PREPARE, m->prepare.cert, &m->prepare))
         return 0;
     env.new_key = tasks_replace(s->ca_tasks, m->prepare.cert);
@@ -512,11 +553,31 @@ static void tell_installed(struct services *s, uint32_t id, const struct conf_ce
     live_done(l);
 }
 
+static int install_rehearsal(struct services *s, uint32_t id, const struct keeper_msg_install *m)
+{
+    struct certs_env env = certs_env(s);
+    struct err e = ERR_INIT;
+    const struct conf_cert *cert;
+    struct live l;
+    if (find_cert(s, m->cert, &cert, &e))
+        return refuse(s, id, &e);
+    const struct pending *k = cert->csr[0] ? pending_of(s->pendings, cert, &e)
+                                           : rehearsals_get(s->rehearsals, cert->name);
+    if (!k && !err_is(&e))
+        err_set(&e, ERR_LOCAL, "there is no key for this rehearsal: it begins again");
+    if (!k || certs_rehearse(&env, m, k, &l, &e))
+        return refuse(s, id, &e);
+    tell_installed(s, id, cert, &l, true);
+    return 0;
+}
+
 static int do_install(struct services *s, uint32_t id, const union keeper_msg *m)
 {
     struct certs_env env = certs_env(s);
     struct err e = ERR_INIT;
     struct certs_work *w;
+    if (m->install.dry)
+        return install_rehearsal(s, id, &m->install);
     if (must_wait(s, id, KEEPER_MSG_INSTALL, m->install.cert, &m->install))
         return 0;
     if (certs_install(&env, &m->install, &w, &e))
@@ -575,52 +636,12 @@ static void step_ended(void *arg, const char *text, const struct err *err)
     task_free(t);
 }
 
-static const struct conf_step *find_step(const struct conf_cert *cert,
-                                         const struct keeper_msg_step *m, const char **ret_what)
-{
-    for (size_t i = 0; i < cert->n_deployments; i++) {
-        const struct conf_deployment *d = &cert->deployments[i];
-        if (str_eq(d->name, m->deployment) && m->step < d->n_steps) {
-            *ret_what = d->name;
-            return &d->steps[m->step];
-        }
-    }
-    return NULL;
-}
-
-/* All must have the deployment; several only where the step merges. */
-static const struct conf_step *check_step(struct services *s, const struct keeper_msg_step *m,
-                                          const struct conf_cert **certs, const char **ret_what,
-                                          struct err *e)
-{
-    const struct conf_step *step = NULL;
-    for (size_t i = 0; i < m->certs.n; i++) {
-        if (find_cert(s, m->certs.v[i], &certs[i], e))
-            return NULL;
-        const struct conf_step *its = find_step(certs[i], m, ret_what);
-        if (!its) {
-            err_set(e, ERR_BUG, "certificate %s has no step %u of deployment %s", certs[i]->name,
-                    m->step, m->deployment);
-            return NULL;
-        }
-        step = step ? step : its;
-    }
-    bool merges =
-        step && (step->kind == CONF_STEP_RELOAD || (step->kind == CONF_STEP_RUN && step->once));
-    if (m->certs.n == 0 || (m->certs.n > 1 && !merges)) {
-        err_set(e, ERR_BUG, "step %u of deployment %s is not for %zu certificates", m->step,
-                m->deployment, m->certs.n);
-        return NULL;
-    }
-    return step;
-}
-
 static int do_step(struct services *s, uint32_t id, const union keeper_msg *m)
 {
     CLEANUP_FREE const struct conf_cert **certs = xcalloc(m->step.certs.n + 1, sizeof(*certs));
     struct err e = ERR_INIT;
     const char *what = "";
-    const struct conf_step *step = check_step(s, &m->step, certs, &what, &e);
+    const struct conf_step *step = step_check(s->conf, &m->step, certs, &what, &e);
     if (!step)
         return refuse(s, id, &e);
     struct task *t = task_new(s, id);
@@ -807,6 +828,7 @@ void services_reset(struct services *s)
     while (!list_empty(&s->tasks))
         task_cancel(list_item(s->tasks.next, struct task, node));
     tasks_lost(s->ca_tasks);
+    rehearsals_clear(s->rehearsals);
     workers_reset(s->workers);
 }
 
@@ -833,6 +855,7 @@ void services_free(struct services *s)
     while (!list_empty(&s->orphans))
         task_free(list_item(s->orphans.next, struct task, node));
     map_free(s->busy);
+    rehearsals_free(s->rehearsals);
     steps_free(s->steps);
     workers_free(s->workers);
     webroots_free(s->webroots);

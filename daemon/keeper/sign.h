@@ -15,6 +15,8 @@
 #include "link/keeper.h"
 #include "wire/keeper_msg.h"
 
+struct rehearsals;
+
 /* A task that is open (keeper/tasks.h): what may be signed under its number, and with what. */
 struct sign_task {
     enum keeper_task_kind kind;
@@ -32,7 +34,8 @@ struct sign_env {
     const struct statedir *dir;
     struct accounts *accounts;
     struct pendings *pendings;
-    const struct sign_task *task; /* the request's; NULL: none */
+    const struct rehearsals *rehearsals; /* NULL: none */
+    const struct sign_task *task;        /* the request's; NULL: none */
 };
 
 /* The JWS is appended to out. */

@@ -153,6 +153,13 @@ struct keeper_ops {
     struct keeper_call *(*install)(struct keeper *, const char *cert, const char *ca,
                                    const char *account_url, const char *chain_pem, size_t n,
                                    keeper_installed_fn *, void *);
+    /* The same for a rehearsal at a staging CA: the key is in memory only, the chain is checked and
+     * nothing installed; what would have been is told. */
+    struct keeper_call *(*rehearse_prepare)(struct keeper *, const char *cert, keeper_done_fn *,
+                                            void *);
+    struct keeper_call *(*rehearse_install)(struct keeper *, const char *cert, const char *ca,
+                                            const char *account_url, const char *chain_pem,
+                                            size_t n, keeper_installed_fn *, void *);
     struct keeper_call *(*installed)(struct keeper *, const char *cert, keeper_installed_fn *,
                                      void *);
     /* One call per certificate of the configuration, then one with NULL, NULL: the start-up

@@ -538,12 +538,32 @@ static struct keeper_call *do_set_eab(struct keeper *k, const char *ca, const ch
     return call;
 }
 
+static struct keeper_call *prepare(struct keeper *k, const struct keeper_msg_prepare *m,
+                                   keeper_done_fn *fn, void *arg)
+{
+    struct keeper_call *call = start(k, KEEPER_MSG_PREPARE, m, arg);
+    call->fn.done = fn;
+    return call;
+}
+
 static struct keeper_call *do_prepare(struct keeper *k, const char *cert, bool fresh,
                                       keeper_done_fn *fn, void *arg)
 {
-    struct keeper_msg_prepare m = {.cert = cert, .fresh = fresh};
-    struct keeper_call *call = start(k, KEEPER_MSG_PREPARE, &m, arg);
-    call->fn.done = fn;
+    return prepare(k, &(struct keeper_msg_prepare){.cert = cert, .fresh = fresh}, fn, arg);
+}
+
+static struct keeper_call *do_rehearse_prepare(struct keeper *k, const char *cert,
+                                               keeper_done_fn *fn, void *arg)
+{
+    return prepare(k, &(struct keeper_msg_prepare){.cert = cert, .fresh = true, .dry = true}, fn,
+                   arg);
+}
+
+static struct keeper_call *install(struct keeper *k, const struct keeper_msg_install *m,
+                                   keeper_installed_fn *fn, void *arg)
+{
+    struct keeper_call *call = start(k, KEEPER_MSG_INSTALL, m, arg);
+    call->fn.installed = fn;
     return call;
 }
 
@@ -551,11 +571,23 @@ static struct keeper_call *do_install(struct keeper *k, const char *cert, const 
                                       const char *account_url, const char *chain_pem, size_t n,
                                       keeper_installed_fn *fn, void *arg)
 {
-    struct keeper_msg_install m = {
-        .cert = cert, .ca = ca, .account_url = account_url, .chain = {chain_pem, n}};
-    struct keeper_call *call = start(k, KEEPER_MSG_INSTALL, &m, arg);
-    call->fn.installed = fn;
-    return call;
+    return install(k,
+                   &(struct keeper_msg_install){
+                       .cert = cert, .ca = ca, .account_url = account_url, .chain = {chain_pem, n}},
+                   fn, arg);
+}
+
+static struct keeper_call *do_rehearse_install(struct keeper *k, const char *cert, const char *ca,
+                                               const char *account_url, const char *chain_pem,
+                                               size_t n, keeper_installed_fn *fn, void *arg)
+{
+    return install(k,
+                   &(struct keeper_msg_install){.cert = cert,
+                                                .ca = ca,
+                                                .account_url = account_url,
+                                                .chain = {chain_pem, n},
+                                                .dry = true},
+                   fn, arg);
 }
 
 static struct keeper_call *do_installed(struct keeper *k, const char *cert, keeper_installed_fn *fn,
@@ -633,6 +665,8 @@ static const struct keeper_ops ops = {
     .set_eab = do_set_eab,
     .prepare = do_prepare,
     .install = do_install,
+    .rehearse_prepare = do_rehearse_prepare,
+    .rehearse_install = do_rehearse_install,
     .installed = do_installed,
     .list = do_list,
     .step = do_step,

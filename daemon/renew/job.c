@@ -89,7 +89,7 @@ struct job {
     bool find;                     /* or looks for one */
     enum acme_order_state reached; /* by acme/ */
     bool prepared, intended, cleared;
-    bool fresh;
+    bool fresh, dry;
     bool retried; /* has made a new one in its place */
     bool replaces;
     bool published; /* has a proof of its own, or had one */
@@ -222,7 +222,8 @@ static struct verdict enter_prepare(struct job *j)
     struct keeper *k = j->env->keeper;
     j->prepared = false;
     start_preflight(j);
-    j->call = k->ops->prepare(k, j->cert->name, !j->resumed && !j->find, on_prepared, j);
+    j->call = j->dry ? k->ops->rehearse_prepare(k, j->cert->name, on_prepared, j)
+                     : k->ops->prepare(k, j->cert->name, !j->resumed && !j->find, on_prepared, j);
     return WAIT;
 }
 
@@ -338,6 +339,7 @@ static struct verdict enter_order(struct job *j)
         .url = j->resumed ? j->order_url : "",
         .find = j->find,
         .replaces = j->replaces,
+        .dry = j->dry,
         .avoid = j->avoid,
         .n_avoid = j->n_avoid,
     };
@@ -484,8 +486,8 @@ static void on_installed(void *arg, const struct keeper_installed *i, const stru
 static struct verdict enter_install(struct job *j)
 {
     struct keeper *k = j->env->keeper;
-    j->call = k->ops->install(k, j->cert->name, j->ca, j->account_url, j->chain, j->chain_n,
-                              on_installed, j);
+    j->call = (j->dry ? k->ops->rehearse_install : k->ops->install)(
+        k, j->cert->name, j->ca, j->account_url, j->chain, j->chain_n, on_installed, j);
     j->chain = j->account_url = NULL;
     return WAIT;
 }
@@ -671,6 +673,7 @@ struct job *job_start(struct job_env *env, const struct job_spec *s, const struc
     j->intended = j->resumed || j->find;
     j->longest_wait_ms = s->longest_wait_ms;
     j->fresh = s->fresh;
+    j->dry = s->dry;
     j->n_avoid = s->n_avoid;
     j->avoid = s->n_avoid ? xmemdup(s->avoid, s->n_avoid * sizeof(*s->avoid)) : NULL;
     j->handler = *h;

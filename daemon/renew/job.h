@@ -42,6 +42,7 @@ struct job_spec {
     bool fresh;              /* the preflight takes nothing from memory */
     const struct acme_avoid *avoid; /* copied */
     size_t n_avoid;
+    bool dry; /* a rehearsal at a staging CA: with a key of its own, and nothing is installed */
     int64_t longest_wait_ms; /* --once: of any state; 0: the state's own */
 };
 
@@ -62,7 +63,7 @@ struct job_handler {
     void (*gone)(void *arg);
     /* The CA found a challenge to be wrong: for job_spec.avoid of the next attempt. */
     void (*refused)(void *arg, const char *name, enum conf_challenge type);
-    /* Is in live/ now; valid for the call. Before ended(). */
+    /* Is in live/ now, or would be if the job was not a rehearsal; valid for the call. Before ended(). */
     void (*installed)(void *arg, const struct keeper_installed *i);
     /* Last; job_free() is due. */
     void (*ended)(void *arg, const struct job_result *r);

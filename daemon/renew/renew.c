@@ -6,6 +6,7 @@
 #include "renew/flow.h"
 #include "renew/outcome.h"
 #include "renew/poll.h"
+#include "renew/rehearse.h"
 #include "renew/prove.h"
 
 #include <stdlib.h>
@@ -31,6 +32,7 @@ struct renew *renew_new(const struct renew_env *env)
     r->texts = map_new();
     list_init(&r->polls);
     list_init(&r->watches);
+    list_init(&r->rehearsals);
     list_init(&r->explains);
     limits_init(&r->limits);
     pauses_init(&r->pauses);
@@ -90,6 +92,7 @@ void renew_free(struct renew *r)
     defer_cancel(&r->ready_defer);
     defer_cancel(&r->ended);
     timer_cancel(&r->stop_timer);
+    rehearse_drop(r);
     for (size_t i = 0; i < r->n; i++)
         cert_end(r->certs[i], false);
     free(r->certs);
@@ -459,7 +462,7 @@ static void look_for_end(void *arg)
             call_stopped(r);
         return;
     }
-    if (!r->once || !once_has_ended(r))
+    if (!r->once || rehearse_busy(r) || !once_has_ended(r))
         return;
     void (*once)(void *, unsigned) = r->once;
     r->once = NULL;
@@ -510,6 +513,7 @@ void renew_stop(struct renew *r, int64_t limit_ms, void (*done)(void *arg), void
     store_cancel(r->env.store, r->load);
     r->load = NULL;
     scheduler_stop(r->scheduler);
+    rehearse_drop(r);
     for (size_t i = 0; i < r->n; i++)
         stop_cert(r->certs[i]);
     timer_after(r->env.loop, &r->stop_timer, limit_ms, call_stopped, r);

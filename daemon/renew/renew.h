@@ -49,6 +49,8 @@ void renew_configure(struct renew *r, struct conf *c,
                      void (*ready)(void *arg, const struct err *err), void *arg);
 /* --once: all that is due, one attempt each (waits above 15 minutes count as failed), then done. */
 void renew_once(struct renew *r, void (*done)(void *arg, unsigned failed), void *arg);
+/* The same as rehearsals: a real order at the staging CA for all that is due, nothing installed. */
+void renew_once_dry(struct renew *r, void (*done)(void *arg, unsigned failed), void *arg);
 /* Stop starting things; done() when nothing runs or after limit_ms. Running orders are left to
  * resumption. */
 void renew_stop(struct renew *r, int64_t limit_ms, void (*done)(void *arg), void *arg);
@@ -109,6 +111,8 @@ enum { RENEW_FORCE = 1 /* although not due */ };
  * force: (ERR_DENIED, type "not-due"). The outcome is told to watchers. */
 int renew_start(struct renew *r, const char *name, unsigned flags, struct err *e);
 int renew_deploy(struct renew *r, const char *name, struct err *e);
+/* A real order at the staging of its CA, of which nothing stays. The outcome is told to watchers. */
+int renew_rehearse(struct renew *r, const char *name, struct err *e);
 /* what: "NAME", "ca:NAME", "provider:NAME". 0: done() is called once it is durable, *ret_was says
  * whether it was paused before; -1: there is none of that name (ERR_CONFIG). */
 int renew_pause(struct renew *r, const char *what, bool pause, bool *ret_was, store_write_fn *done,
@@ -137,6 +141,7 @@ struct renew_event {
     const char *name;
     const char *text; /* "ORDER -> PUBLISH: adding 2 records through cf" */
     int64_t at_ms;
+    bool dry; /* of a rehearsal */
     bool finished;
     const struct err *err;
 };

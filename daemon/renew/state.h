@@ -40,6 +40,7 @@ struct renew {
     struct list polls; /* cert.poll_node: waiting to be asked about */
     unsigned polling;
     struct list watches;
+    struct list rehearsals; /* rehearse.c */
     struct list explains; /* questions to the store, see status.c */
     unsigned telling;
     unsigned records; /* ends of orders that are being stored */
@@ -76,6 +77,7 @@ void renew_explain_drop(struct renew *r);
 
 /* watch.c */
 void renew_watches_drop(struct renew *r);
+void renew_tell_event(struct renew *r, const struct renew_event *ev);
 void renew_tell(struct cert *c, const char *text);
 void renew_tell_finished(struct cert *c, const char *text, const struct err *err);
 

@@ -62,6 +62,11 @@ static void tell(struct renew *r, const struct renew_event *ev)
     }
 }
 
+void renew_tell_event(struct renew *r, const struct renew_event *ev)
+{
+    tell(r, ev);
+}
+
 void renew_tell(struct cert *c, const char *text)
 {
     const struct renew_event ev = {

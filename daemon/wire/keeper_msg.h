@@ -180,10 +180,12 @@ struct keeper_msg_set_eab {
 struct keeper_msg_prepare {
     const char *cert;
     bool fresh;
+    bool dry; /* a key for a rehearsal, in memory */
 };
 struct keeper_msg_install {
     const char *cert, *ca, *account_url;
     struct keeper_msg_bytes chain;
+    bool dry; /* only checked, against the rehearsal's key */
 };
 struct keeper_msg_installed {
     const char *cert;

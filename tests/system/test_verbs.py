@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import tarfile
 
-from lab import BUILD, Lab, World
+from lab import BUILD, Lab, Pebble, World
 
 NAME = "www.example.test"
 
@@ -225,3 +225,44 @@ def test_backup():
         other.ctl("renew", NAME, "--force", "--wait")
         assert world.ca.orders() == orders + 1
         assert "account" in other.ctl("account", "show").stdout
+
+
+def test_dry_run():
+    """A real order at the staging CA; nothing of ours changes."""
+    with Lab("dry") as lab:
+        world = World(lab, {})
+        staging = Pebble(lab, world.resolver.address, host=101, name="staging")
+        entry = f'  stage: {{directory: "{staging.directory}", ca_file: "{staging.ca_file}", profile: default}}'
+        daemon = world.daemon(f"  - {{names: [{NAME}], deploy: [{{run: [/bin/false]}}], reuse_key: true}}",
+                              start=False)
+        r = subprocess.run([str(daemon.program), "-c", str(daemon.file), "--once", "--dry-run"], capture_output=True,
+                           text=True, timeout=60)
+        assert r.returncode == 1 and "staging: NAME" in r.stderr, (r.returncode, r.stderr[-2000:])
+        text = daemon.file.read_text().replace("profile: default}", "profile: default, staging: stage}\n" + entry)
+        daemon.file.write_text(text)
+        r = subprocess.run([str(daemon.program), "-c", str(daemon.file), "--once", "--dry-run"], capture_output=True,
+                           text=True, timeout=60)
+        assert r.returncode == 0 and "went well" in r.stderr, (r.returncode, r.stderr[-2000:])
+        assert staging.orders() == 1 and world.ca.orders() == 0 and not daemon.live(NAME).exists()
+        world.nothing_left()
+        daemon.file.write_text(text.replace("deploy: [{run: [/bin/false]}], ", ""))
+        daemon.start()
+        daemon.wait_state("ok")
+        before, number, planned = key_of(daemon.live(NAME) / "privkey.pem"), serial(daemon), daemon.status()[NAME]["next"]
+        r = daemon.ctl("renew", NAME, "--dry-run")
+        assert "went well" in r.stdout and "1 of 1" in r.stdout, r.stdout
+        assert staging.orders() == 2 and world.ca.orders() == 1
+        assert (key_of(daemon.live(NAME) / "privkey.pem"), serial(daemon)) == (before, number)
+        assert daemon.status()[NAME]["next"] == planned
+        assert not list((daemon.state / "pending").iterdir())
+        world.nothing_left()
+        daemon.file.write_text(text.replace("profile: default}", "profile: nosuch}").replace("deploy: [{run: [/bin/false]}], ", ""))
+        daemon.ctl("reload")
+        r = daemon.ctl("renew", NAME, "--dry-run", check=False)
+        assert r.returncode == 1 and "rehearsal" in r.stderr, (r.returncode, r.stderr)
+        assert daemon.status()[NAME]["state"] == "ok" and daemon.status()[NAME]["failures"] == 0
+        assert daemon.ctl("renew", "nosuch", "--dry-run", check=False).returncode == 2
+        daemon.file.write_text(daemon.file.read_text().replace(", staging: stage", ""))
+        daemon.ctl("reload")
+        r = daemon.ctl("renew", NAME, "--dry-run", check=False)
+        assert r.returncode == 2 and "staging: NAME" in r.stderr, (r.returncode, r.stderr)
