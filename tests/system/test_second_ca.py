@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """Caddy's ACME server (smallstep's), the second kind of CA: its certificates are short, it validates and issues
 within the request, a challenge that failed stays pending, and half of what RFC 8555 offers is not there."""
+import json
 import os
 import signal
 
@@ -106,7 +107,8 @@ def test_responders():
     """http-01 and tls-alpn-01 by the daemon's own listeners, for names and for addresses."""
     with Lab("second-ports") as lab:
         web, tls = lab.address(HTTP), lab.address(TLS)
-        world = caddy_world(lab, hosts={"web.example.test": web, "www.web.example.test": web, "tls.example.test": tls})
+        hosts = {"web.example.test": web, "www.web.example.test": web, "tls.example.test": tls}
+        world = caddy_world(lab, [f"{host}. 60 IN A {address}" for host, address in hosts.items()], hosts=hosts)
         http01, alpn = f'http01: {{listen: ["{web}:80"]}}', f'tlsalpn01: {{listen: ["{tls}:443"]}}'
         daemon = world.daemon(f"""
   - {{names: [web.example.test, www.web.example.test], challenge: http-01, {http01}}}
@@ -127,3 +129,37 @@ def test_responders():
         daemon.wait_state("ok")
         assert world.ca.orders() == len(want), world.ca.requests("/new-order")
         wait_for("all records to be removed", lambda: not world.primary.leftovers(), 20)
+
+
+def test_account_and_revocation():
+    """The account's key cannot be changed here, which harms nothing; certificates are revoked by either key."""
+    with Lab("second-revoke") as lab:
+        world = caddy_world(lab)
+        daemon = world.daemon("  - www.example.test\n  - mail.example.test")
+        daemon.wait_state("ok", seconds=30)
+        key = daemon.ctl("account", "show", "lab", "--json").stdout
+        r = daemon.ctl("account", "rollover", "lab", check=False)
+        assert r.returncode == 1 and "does not change the keys" in r.stderr, r
+        assert world.ca.requests("/key-change")[-1][1] == 501, world.ca.requests("/key-change")
+        assert daemon.ctl("account", "show", "lab", "--json").stdout == key
+        daemon.stop()
+        daemon.start()  # nothing is left half done
+        daemon.ctl("account", "update", "lab")
+        daemon.ctl("account", "recover", "lab")
+        assert daemon.ctl("account", "show", "lab", "--json").stdout == key
+
+        before = daemon.status()["www.example.test"]["serial"]
+        daemon.ctl("revoke", "www.example.test", "--reason", "superseded", "--force", "--replace")
+        now = daemon.status()["www.example.test"]
+        assert now["state"] == "ok" and now["serial"] != before, now
+        daemon.ctl("revoke", "mail.example.test", "--with", "cert-key", "--reason", "keyCompromise", "--force")
+        assert [status for _, status in world.ca.requests("/revoke-cert")] == [200, 200]
+        assert daemon.status()["mail.example.test"]["state"] == "revoked", daemon.status()
+        assert world.ca.orders() == 3, "what is revoked is ordered again only when asked for"
+        serial = daemon.status()["mail.example.test"]["serial"]
+        daemon.ctl("renew", "mail.example.test", "--wait")
+        now = daemon.status()["mail.example.test"]
+        assert now["state"] == "ok" and now["serial"] != serial, now
+        daemon.check_pair("mail.example.test")
+        r = daemon.ctl("account", "deactivate", "lab", "--force")
+        assert json.loads(daemon.ctl("account", "list", "--json").stdout)["accounts"][0]["state"] != "valid", r
