@@ -13,9 +13,11 @@
 #include "dns/publisher.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define CHALLENGE "_acme-challenge."
 #define ZONES_MAX (ALIAS_MAX + 2)
+#define SLOW_MS 1500 /* a dead zone makes resolvers slow */
 
 struct checks {
     struct loop *loop;
@@ -52,7 +54,9 @@ struct checks_call {
     size_t n_zones;
     struct path paths[3];
     size_t n_paths;
+    struct timer slow; /* nothing has been heard of the zone */
     unsigned open;
+
     struct checks_place place;
     struct findings findings;
     struct timer limit;
@@ -105,6 +109,7 @@ static void stop(struct checks_call *c)
         c->paths[i].call = NULL;
     }
     timer_cancel(&c->limit);
+    timer_cancel(&c->slow);
     defer_cancel(&c->end);
 }
 
@@ -135,9 +140,11 @@ static void finish(void *arg)
     checks_cancel(c);
 }
 
+/* One failure is enough, where not everything has to be told. */
 static void ended_one(struct checks_call *c)
 {
-    if (--c->open == 0)
+    bool decided = !c->full && findings_level(&c->findings) == FINDING_FAIL;
+    if (--c->open == 0 || decided)
         loop_defer(c->checks->loop, &c->end, finish, c);
 }
 
@@ -257,10 +264,17 @@ static void judge(struct checks_call *c, const struct caa_set *set)
     findings_done(&f);
 }
 
+static void on_slow(void *arg)
+{
+    struct checks_call *c = arg;
+    check_delegation(c, c->name.name, NULL, NULL);
+}
+
 static void on_caa(void *arg, const struct caa_set *set, const struct err *err)
 {
     struct checks_call *c = arg;
     c->caa = NULL;
+    timer_cancel(&c->slow);
     if (!set && err->cls == ERR_BLOCKED) {
         add(c, FINDING_FAIL, "delegation", err->detail);
     } else if (!set) {
@@ -316,6 +330,29 @@ static enum finding_level level_of_records(const struct checks_call *c)
     return c->only_records ? FINDING_FAIL : FINDING_WARN;
 }
 
+/* No one writes into a top-level domain, unless a provider is said to. */
+static bool leads_nowhere(const struct alias_chain *chain, const struct conf_provider *p)
+{
+    const char *zone = chain->zones[chain->n - 1];
+    for (size_t i = 0; i < p->zones.n; i++)
+        if (name_under(chain->names[chain->n - 1], p->zones.v[i]))
+            return false;
+    return chain->n > 1 && zone[0] && !strchr(zone, '.');
+}
+
+static void tell_nowhere(struct checks_call *c, const struct alias_chain *chain)
+{
+    const char *final = chain->names[chain->n - 1], *zone = chain->zones[chain->n - 1];
+    const char *domain = final;
+    while (!str_eq(name_parent(domain), zone) && name_parent(domain)[0])
+        domain = name_parent(domain);
+    CLEANUP_FREE char *text =
+        xasprintf("the alias (CNAME) %s leads to %s, but there is no domain %s: register it, or "
+                  "correct the CNAME",
+                  chain->names[0], final, domain);
+    add(c, level_of_records(c), "alias", text);
+}
+
 static void on_alias(void *arg, const struct alias_chain *chain, const struct err *err)
 {
     struct checks_call *c = arg;
@@ -327,7 +364,9 @@ static void on_alias(void *arg, const struct alias_chain *chain, const struct er
         for (size_t i = 0; i < chain->n; i++)
             check_dnssec(c, chain->zones[i]);
         const struct conf_provider *p = publisher_choose(c->conf, &c->cert, &c->name, chain, &e);
-        if (p)
+        if (p && leads_nowhere(chain, p))
+            tell_nowhere(c, chain);
+        else if (p)
             tell_place(c, chain, p);
         else
             add(c, level_of_records(c), "provider", err_text(&e, text, sizeof(text)));
@@ -357,6 +396,7 @@ static void begin(void *arg)
     CLEANUP_FREE char *owner = xasprintf(CHALLENGE "%s", c->name.name);
     c->open = 1;
     c->caa = caa_find(c->checks->caa, c->conf, c->name.name, c->fresh, on_caa, c);
+    timer_after(c->checks->loop, &c->slow, SLOW_MS, on_slow, c);
     if (c->records) {
         c->open++;
         c->alias = alias_follow(c->checks->publisher->cuts, c->conf, owner, on_alias, c);

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: ISC */
 /*
- *   ZONE (which, as the resolvers see it: a dead one is not seen)
- *     |  the name is its apex       | the name lies below
- *     |                             v
- *     |                           BELOW (the zone's servers: a deeper cut?)
- *     |  <--no---------------------+   |
- *     v                                | a referral
- *   PARENT (the parent's servers) -----+--> HOSTS (addresses) --> PROBE (each, for the SOA)
- *     |                                                             |            |
- *     +--not to be asked: unknown                       one serves: done    none: WITNESS
- *                                                                     (a resolver) --> done
+ * Down from the top-level domain by referrals, so that a dead zone cannot hide behind resolvers
+ * that fall silent over it:
+ *
+ *   TOP --> DOWN (the zone's servers: a cut below it, on the way to the name?)
+ *            |  ^                                      | a referral, or a zone that they have, too
+ *            |  |                                      v
+ *            |  +-- some serve it, the name is below --PROBE (each address of each server: the SOA)
+ *            |      it: go on with one of them          |    |
+ *            +--no: done, as PROBE has found            |    none: WITNESS (a resolver) --> done
+ *                                                       the name is its apex: done
  */
 #include "dns/delegation.h"
 #include "base/buf.h"
@@ -20,6 +20,7 @@
 #include "dns/soa_find.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define ZONES_MAX 1024u
 #define KEEP_MS (5 * INT64_C(60000))
@@ -29,6 +30,8 @@
 #define TEXT_MAX 1500u
 #define DNS_PORT 53
 #define SERVFAIL 2
+#define WITNESS_MS 3000 /* resolvers take long over dead zones */
+#define DEPTH_MAX 16u
 #define NXDOMAIN 3
 
 struct delegation_cache {
@@ -61,9 +64,12 @@ struct asking {
     struct memo_entry *entry;
     struct delegation_cache *cache;
     struct conf *conf;
-    bool below; /* BELOW, else PARENT */
-    char zone[NAME_MAX_TEXT];
-    char above[NAME_MAX_TEXT]; /* whose servers are asked for the delegation */
+    char zone[NAME_MAX_TEXT];  /* whose delegation is looked at; "": none yet */
+    char above[NAME_MAX_TEXT]; /* whose servers are asked for it */
+    bool at_zone;              /* the zone's own servers are asked for its NS records */
+    unsigned depth;
+    enum finding_level level; /* of the zone, when its servers are asked for one below it */
+    char *text;
     struct soa_wait soa;
     struct ns_wait ns;
     struct server_set *set;
@@ -90,13 +96,8 @@ static void verdict_free(void *result)
     free(v);
 }
 
-static void asking_stop(void *work)
+static void drop_hosts(struct asking *a)
 {
-    struct asking *a = work;
-    soa_wait_cancel(&a->soa);
-    ns_wait_cancel(&a->ns);
-    if (a->call)
-        dns_cancel(a->call);
     for (size_t i = 0; i < a->n_hosts; i++)
         if (a->hosts[i].call)
             dns_cancel(a->hosts[i].call);
@@ -107,8 +108,22 @@ static void asking_stop(void *work)
     }
     free(a->hosts);
     free(a->probes);
+    a->hosts = NULL;
+    a->probes = NULL;
+    a->n_hosts = a->n_probes = 0;
+}
+
+static void asking_stop(void *work)
+{
+    struct asking *a = work;
+    soa_wait_cancel(&a->soa);
+    ns_wait_cancel(&a->ns);
+    if (a->call)
+        dns_cancel(a->call);
+    drop_hosts(a);
     server_set_unref(a->set);
     conf_unref(a->conf);
+    free(a->text);
     free(a);
 }
 
@@ -163,6 +178,34 @@ static void no_server(struct asking *a, bool resolved)
                 a->zone, said, a->above));
 }
 
+static void ask_witness(struct asking *a, const char *name, dns_done_fn *done)
+{
+    const struct server *s = &a->set->v[a->at];
+    const struct dns_query q = {.name = name,
+                                .type = DNS_SOA,
+                                .server = s->system ? NULL : &s->addr,
+                                .recurse = true,
+                                .timeout_ms = WITNESS_MS};
+    a->call = dns_ask(a->cache->dns, &q, done, a);
+}
+
+/* It answers, but not for the zone. */
+static void on_sign_of_life(void *arg, const struct dns_reply *reply, const struct err *err)
+{
+    struct asking *a = arg;
+    (void)err;
+    a->call = NULL;
+    no_server(a, !reply || reply->rcode);
+}
+
+static bool some_said_no(const struct asking *a)
+{
+    for (size_t i = 0; i < a->n_probes; i++)
+        if (!a->probes[i].silent)
+            return true;
+    return a->n_probes == 0;
+}
+
 static void on_witness(void *arg, const struct dns_reply *reply, const struct err *err)
 {
     struct asking *a = arg;
@@ -170,17 +213,17 @@ static void on_witness(void *arg, const struct dns_reply *reply, const struct er
     a->call = NULL;
     bool usable =
         reply && (reply->rcode == 0 || reply->rcode == SERVFAIL || reply->rcode == NXDOMAIN);
-    if (!usable && a->at + 1 < a->set->n) {
+    if (usable) {
+        const struct dns_record *soa = soa_in_reply(reply, a->zone);
+        no_server(a, reply->rcode == 0 && soa && str_eq(soa->owner, a->zone));
+    } else if (a->at + 1 < a->set->n) {
         a->at++;
-        a->call = server_ask(a->cache->dns, a->set, a->at, a->zone, DNS_SOA, on_witness, a);
-        return;
+        ask_witness(a, a->zone, on_witness);
+    } else if (!reply && some_said_no(a)) {
+        ask_witness(a, a->above, on_sign_of_life);
+    } else {
+        no_server(a, true); /* nobody to ask: not certain */
     }
-    if (!usable) {
-        no_server(a, true); /* nobody else to ask: not certain */
-        return;
-    }
-    const struct dns_record *soa = soa_in_reply(reply, a->zone);
-    no_server(a, reply->rcode == 0 && soa && str_eq(soa->owner, a->zone));
 }
 
 static void witness(struct asking *a)
@@ -188,10 +231,12 @@ static void witness(struct asking *a)
     server_set_unref(a->set);
     a->set = server_set_resolvers(a->conf, conf_dns_for(a->conf, a->zone));
     a->at = 0;
-    a->call = server_ask(a->cache->dns, a->set, 0, a->zone, DNS_SOA, on_witness, a);
+    ask_witness(a, a->zone, on_witness);
 }
 
 /* ---- PROBE ---- */
+
+static void served(struct asking *a, enum finding_level level, char *text);
 
 static void judge(struct asking *a)
 {
@@ -209,13 +254,13 @@ static void judge(struct asking *a)
     buf_init(&faults, 64 * TEXT_MAX);
     tell_faults(a, &faults);
     if (faults.len)
-        end(a, FINDING_WARN,
-            xasprintf("some name servers of %s do not serve it: %.1400s. CAs ask any of them: "
-                      "mend them, or take them out of the NS records",
-                      a->zone, buf_str(&faults)));
+        served(a, FINDING_WARN,
+               xasprintf("some name servers of %s do not serve it: %.1400s. CAs ask any of them: "
+                         "mend them, or take them out of the NS records",
+                         a->zone, buf_str(&faults)));
     else
-        end(a, FINDING_OK,
-            xasprintf("%zu addresses of %zu name servers serve %s", good, a->n_hosts, a->zone));
+        served(a, FINDING_OK,
+               xasprintf("%zu addresses of %zu name servers serve %s", good, a->n_hosts, a->zone));
 }
 
 static void probe_reply(struct probe *p, const struct dns_reply *reply)
@@ -347,120 +392,147 @@ static void take_delegation(struct asking *a, const struct dns_reply *reply)
     resolve_hosts(a);
 }
 
-/* ---- BELOW, PARENT ---- */
+/* ---- DOWN ---- */
 
-static void enter_parent(struct asking *a);
+static void ask(struct asking *a);
 
-/* The cut above or at the name that the reply tells of, and below (or at) what was known. */
+/* The zone that was looked at last is the name's. Takes nothing: the verdict has been kept. */
+static void lies_here(struct asking *a)
+{
+    char *text = a->text;
+    a->text = NULL;
+    end(a, a->level, text ? text : xasprintf("%s is a top-level domain", a->above));
+}
+
+/* Some servers have the zone: those are asked for what lies below it. */
+static void served(struct asking *a, enum finding_level level, char *text)
+{
+    struct server_set *good = server_set_new(a->zone);
+    free(a->text);
+    a->text = text;
+    a->level = level;
+    for (size_t i = 0; i < a->n_probes; i++)
+        if (a->probes[i].good)
+            server_set_add(good, a->hosts[a->probes[i].host].name, &a->probes[i].server->v[0].addr);
+    server_set_unref(a->set);
+    a->set = good;
+    a->at = 0;
+    if (str_eq(a->zone, a->entry->key) || ++a->depth > DEPTH_MAX) {
+        lies_here(a);
+        return;
+    }
+    drop_hosts(a);
+    str_copy(a->above, sizeof(a->above), a->zone);
+    ask(a);
+}
+
+/* NS records of a cut that lies below what was asked, on the way to the name. */
 static const struct dns_record *find_cut(const struct asking *a, const struct dns_reply *r)
 {
-    const char *name = a->below ? a->entry->key : a->zone;
     for (size_t i = 0; i < r->n; i++) {
         const struct dns_record *rec = &r->records[i];
-        if (rec->type == DNS_NS && rec->section != DNS_ADDITIONAL && rec->owner[0] &&
-            name_under(name, rec->owner) && !str_eq(rec->owner, a->above) &&
+        if (rec->type == DNS_NS && rec->section != DNS_ADDITIONAL &&
+            name_under(a->entry->key, rec->owner) && !str_eq(rec->owner, a->above) &&
             name_under(rec->owner, a->above))
             return rec;
     }
     return NULL;
 }
 
-static void ask(struct asking *a);
+static void take_cut(struct asking *a, const struct dns_reply *reply, const char *owner)
+{
+    str_copy(a->zone, sizeof(a->zone), owner);
+    a->at_zone = false;
+    take_delegation(a, reply);
+}
+
+/* Servers that have parent and child do not refer: the child's SOA tells. */
+static bool has_child(struct asking *a, const struct dns_reply *reply)
+{
+    const struct dns_record *soa = reply->aa ? soa_in_reply(reply, a->entry->key) : NULL;
+    if (!soa || !soa->owner[0] || a->at_zone || str_eq(soa->owner, a->above) ||
+        !name_under(soa->owner, a->above))
+        return false;
+    str_copy(a->zone, sizeof(a->zone), soa->owner);
+    a->at_zone = true;
+    ask(a);
+    return true;
+}
 
 static void on_reply(void *arg, const struct dns_reply *reply, const struct err *err)
 {
     struct asking *a = arg;
-    const char *label = a->set->v[a->at].label;
-    const struct dns_record *cut = reply && !reply->rcode ? find_cut(a, reply) : NULL;
     a->call = NULL;
+    const struct dns_record *cut = reply && !reply->rcode ? find_cut(a, reply) : NULL;
     if (cut) {
-        str_copy(a->zone, sizeof(a->zone), cut->owner);
-        take_delegation(a, reply);
+        take_cut(a, reply, cut->owner);
+        return;
+    }
+    if (reply && has_child(a, reply))
+        return;
+    if (reply && reply->aa) {
+        lies_here(a);
         return;
     }
     if (!reply)
         a->last = *err;
     else
-        err_set(&a->last, ERR_TRANSIENT, "%s, asked for the delegation, answers %s%s", label,
-                dns_rcode_name(reply->rcode), reply->rcode ? "" : " without one");
-    bool denied = reply && reply->aa && a->below;
-    if (!denied && a->at + 1 < a->set->n) {
-        a->at++;
+        err_set(&a->last, ERR_TRANSIENT, "%s, asked for delegations below %s, answers %s%s",
+                a->set->v[a->at].label, a->above, dns_rcode_name(reply->rcode),
+                reply->rcode ? "" : " without one");
+    if (++a->at < a->set->n)
         ask(a);
-    } else if (a->below) {
-        enter_parent(a);
-    } else {
+    else
         unknown(a);
-    }
 }
 
 static void ask(struct asking *a)
 {
-    a->call = server_ask(a->cache->dns, a->set, a->at, a->below ? a->entry->key : a->zone, DNS_NS,
+    a->call = server_ask(a->cache->dns, a->set, a->at, a->at_zone ? a->zone : a->entry->key, DNS_NS,
                          on_reply, a);
 }
+
+/* ---- TOP ---- */
 
 static void on_servers(void *arg, struct server_set *set, const struct err *err)
 {
     struct asking *a = arg;
     if (!set) {
         a->last = *err;
-        if (a->below)
-            enter_parent(a);
-        else
-            unknown(a);
+        unknown(a);
         return;
     }
-    server_set_unref(a->set);
     a->set = server_set_ref(set);
-    a->at = 0;
     ask(a);
 }
 
-static void on_parent(void *arg, const char *zone, const struct err *err)
+static void on_private(void *arg, const char *zone, const struct err *err)
 {
     struct asking *a = arg;
-    if (!zone) {
+    if (zone) {
+        str_copy(a->zone, sizeof(a->zone), zone);
+        end(a, FINDING_OK, xasprintf("the resolvers know %s, the public DNS does not", zone));
+    } else if (err->cls == ERR_BLOCKED) {
+        end(a, FINDING_FAIL, xstrdup(err->detail));
+    } else {
         a->last = *err;
         unknown(a);
-        return;
     }
-    str_copy(a->above, sizeof(a->above), zone);
-    ns_find(cuts_ns(a->cache->cuts), a->conf, zone, NULL, &a->ns, on_servers, a);
 }
 
-static void enter_parent(struct asking *a)
-{
-    const char *parent = name_parent(a->zone);
-    a->below = false;
-    if (parent[0])
-        soa_find(cuts_soa(a->cache->cuts), a->conf, parent, &a->soa, on_parent, a);
-    else
-        end(a, FINDING_OK, xasprintf("%s is a top-level domain", a->zone));
-}
-
-/* ---- ZONE ---- */
-
-static void on_zone(void *arg, const char *zone, const struct err *err)
+/* Resolvers may have a domain of their own below a top-level domain that there is not. */
+static void on_top(void *arg, const char *zone, const struct err *err)
 {
     struct asking *a = arg;
     if (!zone && err->cls == ERR_BLOCKED) {
-        end(a, FINDING_FAIL, xstrdup(err->detail));
-        return;
-    }
-    if (!zone) {
+        soa_find(cuts_soa(a->cache->cuts), a->conf, a->entry->key, &a->soa, on_private, a);
+    } else if (!zone) {
         a->last = *err;
         unknown(a);
-        return;
+    } else {
+        str_copy(a->above, sizeof(a->above), zone);
+        ns_find(cuts_ns(a->cache->cuts), a->conf, zone, NULL, &a->ns, on_servers, a);
     }
-    str_copy(a->zone, sizeof(a->zone), zone);
-    if (str_eq(zone, a->entry->key)) {
-        enter_parent(a);
-        return;
-    }
-    a->below = true;
-    str_copy(a->above, sizeof(a->above), zone);
-    ns_find(cuts_ns(a->cache->cuts), a->conf, zone, NULL, &a->ns, on_servers, a);
 }
 
 static void start(void *arg, struct memo_entry *e)
@@ -471,7 +543,8 @@ static void start(void *arg, struct memo_entry *e)
     a->cache = c;
     a->conf = conf_ref((struct conf *)e->subject); /* counted */
     e->work = a;
-    soa_find(cuts_soa(c->cuts), a->conf, e->key, &a->soa, on_zone, a);
+    const char *dot = strrchr(e->key, '.');
+    soa_find(cuts_soa(c->cuts), a->conf, dot ? dot + 1 : e->key, &a->soa, on_top, a);
 }
 
 struct delegation_cache *delegation_cache_new(struct loop *l, struct dns *d, struct reach *r,

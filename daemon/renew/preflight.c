@@ -21,7 +21,7 @@
 #include <string.h>
 #include <sys/statvfs.h>
 
-#define ORDER_LIMIT_MS (8 * POLICY_SECOND) /* an order waits no longer for DNS */
+#define ORDER_LIMIT_MS (12 * POLICY_SECOND) /* an order waits no longer for DNS */
 #define FULL_LIMIT_MS (40 * POLICY_SECOND)
 #define PROVIDER_LIMIT_MS POLICY_MINUTE
 #define FACTS_LIMIT_MS (20 * POLICY_SECOND)

@@ -398,6 +398,30 @@ static void test_servers_that_are_nowhere(void **state)
     expect(f, "delegation", FINDING_FAIL, "ns.nowhere.invalid has no address");
 }
 
+/* acme.net lies below a top-level domain that the root does not know here. */
+static void test_private_domain(void **state)
+{
+    struct fixture *f = *state;
+    run(f, "www.acme.net", true);
+    expect(f, "delegation", FINDING_OK, "the resolvers know acme.net");
+    run(f, "www.nothing.net", false);
+    expect(f, "delegation", FINDING_FAIL, "does not exist");
+}
+
+/* Its servers have the child, too, and refer to nobody. */
+static void test_child_at_the_parents_servers(void **state)
+{
+    struct fixture *f = *state;
+    fake_zone(f->dns, NS1, "sub.example.org");
+    fake_zone(f->dns, NS2, "sub.example.org");
+    for (int i = 0; i < 2; i++)
+        fake_rr(f->dns, i ? NS2 : NS1, "sub.example.org", "sub.example.org", "NS",
+                "ns1.example.org");
+    run(f, "www.sub.example.org", true);
+    expect(f, "delegation", FINDING_OK, "1 addresses of 1 name servers serve sub.example.org");
+    expect(f, "dnssec", FINDING_OK, "sub.example.org");
+}
+
 static void test_partly_lame(void **state)
 {
     struct fixture *f = *state;
