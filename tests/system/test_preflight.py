@@ -165,19 +165,20 @@ GOOD = {
     "ok.caa.test": ['CAA 0 issue "pebble.test"'],
     "own.caa.test": ['CAA 0 issue "pebble.test; validationmethods=dns-01,http-01"', 'CAA 0 iodef "mailto:a@b"'],
     "cname.caa.test": ["CNAME ok.caa.test."],
+    # Who we are there is not known before the first order.
+    "account.caa.test": ['CAA 0 issue "pebble.test; accounturi=https://x.example/acct/1"'],
     "half.test": [],
 }
 BAD = {  # name -> records, what the reason says
     "no.caa.test": (['CAA 0 issue "other.example"'], "CAA 0 issue \"pebble.test\""),
     "below.none.caa.test": ([], "none.caa.test forbid lab to issue"),
     "critical.caa.test": (['CAA 128 strange "x"'], "is critical"),
-    "account.caa.test": (['CAA 0 issue "pebble.test; accounturi=https://x.example/acct/1"'], "accounturi"),
     "method.caa.test": (['CAA 0 issue "pebble.test; validationmethods=http-01"'], "by http-01 only"),
     "to.caa.test": (["CNAME no.caa.test."], "no.caa.test forbid lab to issue"),
-    "customer.caa.test": ([], "no provider serves x.missing.test"),
+    "customer.caa.test": ([], "there is no domain missing.test"),
     "loop.caa.test": ([], "in a circle"),
     "www.bogus.test": ([], "DNSSEC of bogus.test is broken"),
-    "www.expired.test": ([], "signature expired"),
+    "www.expired.test": ([], "DNSSEC of expired.test is broken"),
     "www.lame.test": ([], "REFUSED"),
     "www.dead.test": ([], "ns.nowhere.test has no address"),
 }
@@ -283,6 +284,8 @@ def check_verb(net, daemon):
                  "provider: one is let change caa.test", "store: the state store can be written", "clock: the clock says",
                  "account: the account at lab is https://"):
         assert text in said, (text, said)
+    account = of_level(findings(daemon, "account.caa.test", exit=1), "failure")
+    assert len(account) == 1 and "but ours is https://" in account[0], account
     half = of_level(findings(daemon, "half.test", exit=0), "warning")
     assert len(half) == 1 and f"ns2.half.test ({net.lab.address(1)}) answers REFUSED" in half[0], half
     r = daemon.ctl("preflight", "no.caa.test", "plain.caa.test", check=False)
@@ -300,8 +303,8 @@ def check_mended(net, daemon):
     net.register(bogus=False, dead=False)
     net.registry.restart()
     net.validator.restart()
-    mended = ["no.caa.test", "to.caa.test", "account.caa.test", "method.caa.test", "www.bogus.test", "www.lame.test"]
-    findings(daemon, *mended, exit=0)
+    mended = ["no.caa.test", "to.caa.test", "method.caa.test", "www.bogus.test", "www.lame.test"]
+    findings(daemon, *mended, "account.caa.test", exit=0)
     daemon.ctl("renew", "--wait", *mended)
     daemon.wait_state("ok", mended)
     assert net.ca.orders() == len(GOOD) + len(mended)
@@ -324,10 +327,10 @@ def test_check_none_spends_the_order():
         daemon = Renewd(lab, "")
         daemon.secret("one.key", net.key.secret)
         config = net.config().split("certificates:")[0].replace("dns: {resolvers", "dns: {zones: {no.caa.test: {check: none}, "
-                                                               "account.caa.test: {check: warn}}, resolvers")
-        daemon.write(config + "certificates: [no.caa.test, account.caa.test]\n")
+                                                               "method.caa.test: {check: warn}}, resolvers")
+        daemon.write(config + "certificates: [no.caa.test, method.caa.test]\n")
         daemon.start()
         daemon.wait_state("ok")  # Pebble does not look at CAA
         assert net.ca.orders() == 2
-        steps = json.loads(daemon.ctl("explain", "--json", "account.caa.test").stdout)["explanation"]["runs"][0]["steps"]
-        assert any("accounturi" in s["text"] for s in steps), steps
+        steps = json.loads(daemon.ctl("explain", "--json", "method.caa.test").stdout)["explanation"]["runs"][0]["steps"]
+        assert any("validationmethods" in s["text"] for s in steps), steps

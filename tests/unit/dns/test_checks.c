@@ -447,6 +447,11 @@ static void test_aliases(void **state)
     both(f, "_acme-challenge.lost.example.org", "CNAME", "x.no-such-domain");
     run(f, "lost.example.org", false);
     expect(f, "alias", FINDING_FAIL, "does not exist");
+    both(f, "_acme-challenge.gone.example.org", "CNAME", "x.missing.org");
+    f->conf.conf.n_providers = 1; /* the only one, which serves other zones */
+    run(f, "gone.example.org", false);
+    expect(f, "alias", FINDING_FAIL, "there is no domain missing.org");
+    f->conf.conf.n_providers = 2;
     both(f, "_acme-challenge.a.example.org", "CNAME", "_acme-challenge.b.example.org");
     both(f, "_acme-challenge.b.example.org", "CNAME", "_acme-challenge.a.example.org");
     run(f, "a.example.org", false);
@@ -504,10 +509,20 @@ static void test_cancelled_and_late(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_all_is_well),        T(test_costs),           T(test_caa),
-        T(test_caa_not_answered),   T(test_bogus),           T(test_bogus_without_a_reason),
-        T(test_not_bogus),          T(test_dead_delegation), T(test_servers_that_are_nowhere),
-        T(test_partly_lame),        T(test_aliases),         T(test_policy),
+        T(test_all_is_well),
+        T(test_costs),
+        T(test_caa),
+        T(test_caa_not_answered),
+        T(test_bogus),
+        T(test_bogus_without_a_reason),
+        T(test_not_bogus),
+        T(test_dead_delegation),
+        T(test_servers_that_are_nowhere),
+        T(test_private_domain),
+        T(test_child_at_the_parents_servers),
+        T(test_partly_lame),
+        T(test_aliases),
+        T(test_policy),
         T(test_cancelled_and_late),
     };
     return cmocka_run_group_tests_name("checks", tests, NULL, NULL);
