@@ -524,11 +524,9 @@ static void on_private(void *arg, const char *zone, const struct err *err)
 static void on_top(void *arg, const char *zone, const struct err *err)
 {
     struct asking *a = arg;
-    if (!zone && err->cls == ERR_BLOCKED) {
+    (void)err;
+    if (!zone) {
         soa_find(cuts_soa(a->cache->cuts), a->conf, a->entry->key, &a->soa, on_private, a);
-    } else if (!zone) {
-        a->last = *err;
-        unknown(a);
     } else {
         str_copy(a->above, sizeof(a->above), zone);
         ns_find(cuts_ns(a->cache->cuts), a->conf, zone, NULL, &a->ns, on_servers, a);

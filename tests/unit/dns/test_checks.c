@@ -404,6 +404,7 @@ static void test_private_domain(void **state)
     struct fixture *f = *state;
     run(f, "www.acme.net", true);
     expect(f, "delegation", FINDING_OK, "the resolvers know acme.net");
+    fake_ttl(f->dns, 300, 0);
     run(f, "www.nothing.net", false);
     expect(f, "delegation", FINDING_FAIL, "does not exist");
 }
