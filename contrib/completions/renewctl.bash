@@ -8,7 +8,8 @@ _renewctl_names() {
 
 _renewctl() {
     local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} verb='' i
-    local verbs='status explain plan renew deploy preflight check reload records plugin'
+    local verbs='status explain plan renew deploy preflight check reload records plugin
+        issue pause resume revoke delete account backup'
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
         -s) i=$((i + 1)) ;;
@@ -29,12 +30,21 @@ _renewctl() {
     status) words="--failed --check --json --help $(_renewctl_names)" ;;
     explain) words="--json --help $(_renewctl_names)" ;;
     plan) words='--days --json --help' ;;
-    renew) words="--due --wait --force --json --help $(_renewctl_names)" ;;
+    renew) words="--due --wait --dry-run --force --json --help $(_renewctl_names)" ;;
     deploy) words="--wait --json --help $(_renewctl_names)" ;;
     preflight) words="--json --help $(_renewctl_names)" ;;
     records) words='clean --json --help' ;;
+    issue)
+        words='-d -m --agree-tos --ca --challenge --provider --webroot --key --name --no-wait --json --help'
+        ;;
+    pause | resume) words="ca: provider: --json --help $(_renewctl_names)" ;;
+    revoke) words="--reason --replace --with --force --json --help $(_renewctl_names)" ;;
+    delete) words='--json --help' ;;
+    account)
+        words='list show rollover update deactivate recover import --key --force --json --help'
+        ;;
     plugin) words='list info --dir --json --help' ;;
-    check)
+    check | backup)
         mapfile -t COMPREPLY < <(compgen -f -- "$word")
         return
         ;;

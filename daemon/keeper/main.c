@@ -25,13 +25,14 @@
 #define DEFAULT_FILE "/etc/renewd/renewd.yaml"
 
 static const char usage[] =
-    "usage: renewd [-c FILE] [--once] [--plugin-dir DIR]\n"
+    "usage: renewd [-c FILE] [--once [--dry-run]] [--plugin-dir DIR]\n"
     "       renewd -t|-T [-c FILE] [--json] [--plugin-dir DIR]\n"
     "\n"
     "  -c FILE            the configuration; " DEFAULT_FILE "\n"
     "  -t                 check it, print errors and warnings, exit\n"
     "  -T                 also print it as understood, secrets masked\n"
     "  --once             do all that is due, one attempt each, then exit\n"
+    "  --dry-run          with --once: order at the staging CA, install nothing\n"
     "  --plugin-dir DIR   where plugins are looked for by their names\n"
     "  --json             with -t and -T: print JSON\n"
     "  --version, --help\n"

@@ -239,7 +239,7 @@ static int find_ca(struct services *s, const char *name, const struct conf_ca **
 
 static int do_sign(struct services *s, uint32_t id, const union keeper_msg *m)
 {
-    CLEANUP_BUF struct buf jws;
+    CLEANUP_BUF struct buf jws = {0};
     struct err e = ERR_INIT;
     struct sign_env env = {
         .conf = s->conf, .dir = s->env.dir, .accounts = s->accounts, .pendings = s->pendings};

@@ -86,12 +86,10 @@ static const struct field set_eab_fields[] = {NAME(set_eab, ca),
                                               {END, 0, 0}};
 static const struct field prepare_fields[] = {
     NAME(prepare, cert), F(BOOL, prepare, fresh, 0), F(BOOL, prepare, dry, 0), {END, 0, 0}};
-static const struct field install_fields[] = {NAME(install, cert),
-                                              NAME(install, ca),
-                                              URL(install, account_url),
-                                              F(BYTES, install, chain, KEEPER_MSG_CHAIN_MAX),
-                                              F(BOOL, install, dry, 0),
-                                              {END, 0, 0}};
+static const struct field install_fields[] = {
+    NAME(install, cert),       NAME(install, ca),
+    URL(install, account_url), F(BYTES, install, chain, KEEPER_MSG_CHAIN_MAX),
+    F(BOOL, install, dry, 0),  {END, 0, 0}};
 static const struct field installed_fields[] = {NAME(installed, cert), {END, 0, 0}};
 static const struct field list_fields[] = {F(U32, list, from, 0), {END, 0, 0}};
 static const struct field step_fields[] = {NAME(step, deployment),

@@ -8,8 +8,9 @@ import subprocess
 from lab import BUILD, Lab, World
 
 CTL = BUILD / "bin" / "renewctl"
-VERBS = ["status", "explain", "plan", "renew", "deploy", "check", "reload", "records", "plugin"]
-LATER = ["preflight", "issue", "import", "pause", "resume", "revoke", "delete", "backup", "account"]
+VERBS = ["status", "explain", "plan", "renew", "deploy", "preflight", "check", "reload", "records", "plugin", "issue",
+         "pause", "resume", "revoke", "delete", "account", "backup"]
+LATER = ["import"]
 
 
 def run(*args, **kw):
