@@ -7,7 +7,9 @@
  *
  * The store's thread takes the whole queue at once, so that everything that came while the last
  * commit was on its way to the disk shares the next one; it is told when the loop has done what it
- * found ready, so that all of that shares one, too. It sleeps on a condition without a time limit.
+ * found ready, and gathers what follows within GATHER_US, so that all of that shares one, too: an
+ * order that waits for its commit waits for networks before and after it, and each commit costs the
+ * machine as much as a request. It sleeps on a condition without a time limit.
  */
 #include "store/sqlite.h"
 #include "base/mem.h"
@@ -17,6 +19,9 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+
+#define GATHER_US 2000
 
 struct sqlite_store {
     struct store store;
@@ -26,7 +31,7 @@ struct sqlite_store {
     struct sqlite_db *db; /* the thread's, once it runs */
     pthread_t thread;
     pthread_mutex_t lock;
-    pthread_cond_t work;
+    pthread_cond_t work, hurry;
     struct list queue, done; /* under the lock: store_call.node */
     bool stop;               /* under the lock */
     struct list now;         /* the loop's thread: being delivered */
@@ -42,6 +47,20 @@ static void splice(struct list *to, struct list *from)
     }
 }
 
+/* Until the time is over, or the store is closed. Under the lock. */
+static void gather(struct sqlite_store *s)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += GATHER_US * 1000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_nsec -= 1000000000;
+        until.tv_sec++;
+    }
+    while (!s->stop && pthread_cond_clockwait(&s->hurry, &s->lock, CLOCK_MONOTONIC, &until) == 0)
+        ;
+}
+
 static void *run(void *arg)
 {
     struct sqlite_store *s = arg;
@@ -53,6 +72,7 @@ static void *run(void *arg)
             pthread_cond_wait(&s->work, &s->lock);
         if (list_empty(&s->queue))
             break;
+        gather(s);
         splice(&group, &s->queue);
         pthread_mutex_unlock(&s->lock);
         sqlite_db_run(s->db, &group);
@@ -81,6 +101,7 @@ static void sqlite_free(struct sqlite_store *s)
     drop(&s->done);
     sqlite_db_close(s->db);
     pthread_cond_destroy(&s->work);
+    pthread_cond_destroy(&s->hurry);
     pthread_mutex_destroy(&s->lock);
     free(s);
 }
@@ -154,6 +175,7 @@ static void sqlite_close(struct store *base)
     pthread_mutex_lock(&s->lock);
     s->stop = true;
     pthread_cond_signal(&s->work);
+    pthread_cond_signal(&s->hurry);
     pthread_mutex_unlock(&s->lock);
     pthread_join(s->thread, NULL);
     s->closed = true;
@@ -194,6 +216,7 @@ struct store *store_sqlite_open(struct loop *l, const char *dir, struct err *e)
     list_init(&s->now);
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->work, NULL);
+    pthread_cond_init(&s->hurry, NULL);
     s->loop = l;
     s->wake = wake_new(l, deliver, s);
     int rc = start_thread(s);
