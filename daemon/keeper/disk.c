@@ -12,10 +12,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/utsname.h>
+#include <time.h>
 #include <unistd.h>
 
 #define BATCH_MAX 256u
-#define CHUNK 16u /* of a large batch, where there is no syncfs: descriptors are few */
+#define GATHER_US 4000 /* what comes within shares a batch, whose cost is in its end */
+#define CHUNK 16u      /* of a large batch, where there is no syncfs: descriptors are few */
 
 /* What is to be durable. */
 struct mark {
@@ -40,7 +42,7 @@ struct disk {
     struct list asked; /* the loop's; all else under the lock */
     pthread_t thread;
     pthread_mutex_t lock;
-    pthread_cond_t work;
+    pthread_cond_t work, hurry;
     struct list waiting, ended;
     bool stop;
 };
@@ -230,6 +232,20 @@ void disk_run(const struct statedir *dir, struct list *jobs, unsigned small)
 
 /* ---- the thread ---- */
 
+/* For what else comes at once: until the time is over, or the end is. Under the lock. */
+static void gather(struct disk *d)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += GATHER_US * 1000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_nsec -= 1000000000;
+        until.tv_sec++;
+    }
+    while (!d->stop && pthread_cond_clockwait(&d->hurry, &d->lock, CLOCK_MONOTONIC, &until) == 0)
+        ;
+}
+
 static void *work(void *arg)
 {
     struct disk *d = arg;
@@ -239,6 +255,7 @@ static void *work(void *arg)
     for (;;) {
         while (list_empty(&d->waiting) && !d->stop)
             pthread_cond_wait(&d->work, &d->lock);
+        gather(d);
         if (d->stop)
             break;
         move(&d->waiting, &batch, BATCH_MAX);
@@ -297,6 +314,7 @@ struct disk *disk_new(struct loop *l, const struct statedir *dir)
     list_init(&d->ended);
     pthread_mutex_init(&d->lock, NULL);
     pthread_cond_init(&d->work, NULL);
+    pthread_cond_init(&d->hurry, NULL);
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, &before);
     if (pthread_create(&d->thread, NULL, work, d))
@@ -318,6 +336,7 @@ void disk_free(struct disk *d)
     pthread_mutex_lock(&d->lock);
     d->stop = true;
     pthread_cond_signal(&d->work);
+    pthread_cond_signal(&d->hurry);
     pthread_mutex_unlock(&d->lock);
     pthread_join(d->thread, NULL);
     defer_cancel(&d->start);
@@ -326,6 +345,7 @@ void disk_free(struct disk *d)
     drop(&d->waiting);
     drop(&d->ended);
     pthread_cond_destroy(&d->work);
+    pthread_cond_destroy(&d->hurry);
     pthread_mutex_destroy(&d->lock);
     free(d);
 }
