@@ -195,8 +195,9 @@ int transfer_init(struct transfer *t, const struct http_site_spec *site,
 {
     static const char *const with_body[] = {"POST", "PUT", "PATCH"};
 
-    *t = (struct transfer){
-        .http2 = site->http2, .allow_http = site->allow_http, .no_verify = site->no_verify};
+    t->http2 = site->http2;
+    t->allow_http = site->allow_http;
+    t->no_verify = site->no_verify;
     buf_init_secret(&t->body, r->body_len);
     if (site->http2)
         buf_init(&t->reply, r->max_body);
@@ -297,7 +298,7 @@ static int add_field(struct transfer *t, const char *p, size_t n)
 
     if (!colon || !is_token(p, (size_t)(colon - p)) || t->n_fields == TRANSFER_FIELDS_MAX)
         return -1;
-    t->field_at[t->n_fields++] = t->fields.len;
+    t->field_at[t->n_fields++] = (uint32_t)t->fields.len;
     buf_put(&t->fields, p, (size_t)(colon - p));
     buf_putc(&t->fields, '\0');
     n -= (size_t)(colon + 1 - p);

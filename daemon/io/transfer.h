@@ -36,13 +36,14 @@ struct transfer {
     struct buf reply;
     struct buf fields; /* "name\0value\0" ... */
     size_t n_fields;
-    size_t field_at[TRANSFER_FIELDS_MAX];
+    uint32_t field_at[TRANSFER_FIELDS_MAX];
     bool head_is_final; /* not of an interim reply */
     bool fields_done;   /* that one is complete: what follows are trailers */
     bool too_large, bad_fields, refused_address;
     char error[CURL_ERROR_SIZE];
 };
 
+/* t is all zero. */
 int transfer_init(struct transfer *t, const struct http_site_spec *site,
                   struct transfer_origin *known, const struct http_request *r, struct err *e);
 void transfer_done(struct transfer *t); /* wipes */
