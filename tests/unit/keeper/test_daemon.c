@@ -335,7 +335,7 @@ static void test_admin_refuses_the_rest(void **state)
     expect_start(w, 1);
     notified(w, "READY=1");
     struct json *r = admin(w, "{\"verb\":\"revoke\"}\n");
-    assert_string_equal(json_text(r, "error"), "not yet available");
+    assert_string_equal(json_text(r, "error"), "there is no certificate of that name");
     json_free(r);
     r = admin(w, "{\"verb\":\"fly\"}\n");
     assert_int_equal(json_int(r, "exit", -1), 2);

@@ -64,6 +64,20 @@ static const struct sample {
     {KEEPER_MSG_HTTP01,
      KEEPER_MSG_FROM_ENGINE,
      {.http01 = {"c", "le", "www.example.org", "token", true}}},
+    {KEEPER_MSG_TASK,
+     KEEPER_MSG_FROM_KEEPER,
+     {.task = {1ull << 63, 6, "le", "www", "https://le.example/acct/1", 300000}}},
+    {KEEPER_MSG_TASK_END, KEEPER_MSG_FROM_KEEPER, {.task_end = {77}}},
+    {KEEPER_MSG_TASK_NOTE, KEEPER_MSG_FROM_ENGINE, {.task_note = {77, "asking the CA"}}},
+    {KEEPER_MSG_TASK_DONE,
+     KEEPER_MSG_FROM_ENGINE,
+     {.task_done = {77,
+                    2,
+                    "https://le.example/acct/1",
+                    "valid",
+                    "https://le.example/orders/1",
+                    {cert_names, 3},
+                    {.cls = ERR_DENIED, .detail = "no"}}}},
 };
 
 static struct frame_head encode(struct buf *b, const struct sample *s)
@@ -199,7 +213,7 @@ static void test_what_is_too_long_is_not_encoded(void **state)
     assert_int_equal(b.len, before);
     url[KEEPER_MSG_URL_MAX] = '\0';
     assert_int_equal(keeper_msg_encode(&b, KEEPER_MSG_SET_ACCOUNT, 1, &m), 0);
-    struct keeper_msg_sign sign = {.what = 7};
+    struct keeper_msg_sign sign = {.what = KEEPER_MSG_SIGN_KINDS};
     assert_int_equal(keeper_msg_encode(&b, KEEPER_MSG_SIGN, 1, &sign), -1);
     static char chain[KEEPER_MSG_CHAIN_MAX + 1];
     struct keeper_msg_install install = {.chain = {chain, sizeof(chain)}};
