@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "renew/flow.h"
+#include "renew/persist_watch.h"
 #include "renew/preflight.h"
 
 #include <stdlib.h>
@@ -28,12 +29,13 @@ static int64_t window_ms(const struct cert *c)
 int64_t ahead_at(const struct cert *c, int64_t due_ms)
 {
     const struct ahead *a = c->ahead;
-    int64_t at = due_ms - window_ms(c);
+    bool daily = persist_watch_wanted(c->conf); /* records that outlive orders are watched */
+    int64_t at = daily ? c->in.not_before_ms : due_ms - window_ms(c);
     if (!c->conf->enabled || !c->in.present || c->st.blocked || c->st.error || c->job ||
         c->item.lane || (a && (a->run || a->queued)))
         return 0;
     if (a && a->done_ms >= at) {
-        if (findings_level(&a->findings) == FINDING_OK)
+        if (findings_level(&a->findings) == FINDING_OK && !daily)
             return 0;
         at = a->done_ms + POLICY_DAY;
     }

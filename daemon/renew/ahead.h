@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Preflights days before a renewal is due: once when it comes near (a tenth of the lifetime, a week
- * at most), then daily while they find fault. What they find is logged, and told by status and
+ * at most), then daily while they find fault; daily all the time where names are proved by records
+ * that stay (dns-persist-01). What they find is logged, and told by status and
  * explain; it stops nothing.
  */
 #ifndef RENEWD_RENEW_AHEAD_H

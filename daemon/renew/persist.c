@@ -28,11 +28,13 @@ static void free_list(char **v, size_t n)
     free(v);
 }
 
-void persist_fact_set(struct persist_fact *f, const char *name, const char *owner, bool wildcard,
-                      char *const *issuers, size_t n_issuers, char *const *uris, size_t n_uris)
+void persist_fact_set(struct persist_fact *f, const char *name, const char *ca, const char *owner,
+                      bool wildcard, char *const *issuers, size_t n_issuers, char *const *uris,
+                      size_t n_uris)
 {
     *f = (struct persist_fact){
         .name = xstrdup(name),
+        .ca = xstrdup(ca),
         .owner = xstrdup(owner),
         .wildcard = wildcard,
         .issuers = copy_list(issuers, n_issuers),
@@ -45,6 +47,7 @@ void persist_fact_set(struct persist_fact *f, const char *name, const char *owne
 void persist_fact_done(struct persist_fact *f)
 {
     free(f->name);
+    free(f->ca);
     free(f->owner);
     free_list(f->issuers, f->n_issuers);
     free_list(f->uris, f->n_uris);
@@ -67,6 +70,7 @@ char *persist_fact_text(const struct persist_fact *f)
 {
     struct json *j = json_object();
     json_add_text(j, "name", f->name);
+    json_add_text(j, "ca", f->ca);
     json_add_text(j, "owner", f->owner);
     json_add_bool(j, "wildcard", f->wildcard);
     add_list(j, "issuers", f->issuers, f->n_issuers);
@@ -94,15 +98,17 @@ static int read_list(const struct json *list, char ***ret, size_t *ret_n)
 
 int persist_fact_read(struct persist_fact *f, const struct json *j)
 {
-    const char *name = json_text(j, "name"), *owner = json_text(j, "owner");
+    const char *name = json_text(j, "name"), *owner = json_text(j, "owner"),
+               *ca = json_text(j, "ca");
     struct persist_fact out = {.wildcard = json_bool(j, "wildcard", false),
                                .until_ms = json_int(j, "until", 0)};
-    if (!name || !owner || read_list(json_get(j, "issuers"), &out.issuers, &out.n_issuers) ||
+    if (!name || !ca || !owner || read_list(json_get(j, "issuers"), &out.issuers, &out.n_issuers) ||
         read_list(json_get(j, "uris"), &out.uris, &out.n_uris)) {
         persist_fact_done(&out);
         return -1;
     }
     out.name = xstrdup(name);
+    out.ca = xstrdup(ca);
     out.owner = xstrdup(owner);
     *f = out;
     return 0;
@@ -205,8 +211,8 @@ struct persist_find *persist_find_start(struct publisher *p, struct loop *l,
                                            .done = on_found,
                                            .progress = on_progress,
                                            .timeout_ms = timeout_ms};
-    persist_fact_set(&s->fact, f->name, f->owner, f->wildcard, f->issuers, f->n_issuers, f->uris,
-                     f->n_uris);
+    persist_fact_set(&s->fact, f->name, f->ca, f->owner, f->wildcard, f->issuers, f->n_issuers,
+                     f->uris, f->n_uris);
     s->loop = l;
     s->margin_ms = margin_ms;
     s->handler = *h;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * What a record of dns-persist-01 must say for one name, kept after the order so that it can be
- * looked for without one: "cert/NAME/persist/DNSNAME" = {name, owner, wildcard, issuers, uris,
+ * looked for without one: "cert/NAME/persist/DNSNAME" = {name, ca, owner, wildcard, issuers, uris,
  * until}.
  */
 #ifndef RENEWD_RENEW_PERSIST_H
@@ -15,14 +15,15 @@
 struct json;
 
 struct persist_fact { /* embedded or zeroed; texts are its own */
-    char *name, *owner;
+    char *name, *ca, *owner;
     bool wildcard;
     char **issuers, **uris;
     size_t n_issuers, n_uris;
     int64_t until_ms; /* of the record that was seen last; 0: none, or without end */
 };
-void persist_fact_set(struct persist_fact *f, const char *name, const char *owner, bool wildcard,
-                      char *const *issuers, size_t n_issuers, char *const *uris, size_t n_uris);
+void persist_fact_set(struct persist_fact *f, const char *name, const char *ca, const char *owner,
+                      bool wildcard, char *const *issuers, size_t n_issuers, char *const *uris,
+                      size_t n_uris);
 void persist_fact_done(struct persist_fact *f);
 char *persist_fact_key(const char *cert, const char *name);          /* the caller frees */
 char *persist_fact_text(const struct persist_fact *f);               /* likewise */

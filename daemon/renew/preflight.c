@@ -12,6 +12,7 @@
 #include "dns/checks.h"
 #include "dns/provider.h"
 #include "link/keeper.h"
+#include "renew/persist_watch.h"
 #include "renew/policy.h"
 #include "store/store.h"
 
@@ -71,6 +72,8 @@ struct preflight {
     bool has_terms, eab_required, checks_account, checks_clock;
     int64_t ahead_ms;
     struct store_call *store_call;
+    struct persist_watch *persist;
+    char *only;               /* name */
     struct findings findings; /* of no name */
     struct defer end;
     struct preflight_handler handler;
@@ -262,6 +265,35 @@ static bool is_wanted(const struct preflight_spec *s, const struct conf_name *na
         return false;
     const char *bare = name_is_wildcard(name->name) ? name_parent(name->name) : name->name;
     return s->depth == PREFLIGHT_FULL || conf_dns_for(s->conf, bare)->check != CONF_CHECK_NONE;
+}
+
+/* ---- the records of dns-persist-01 ---- */
+
+static void on_persist(void *arg, struct findings *f)
+{
+    struct preflight *p = arg;
+    p->persist = NULL;
+    findings_take(&p->findings, f);
+    ended_one(p);
+}
+
+/* An order looks for them itself. */
+static void check_persist(struct preflight *p)
+{
+    const struct persist_watch_spec spec = {
+        .loop = p->env->loop,
+        .store = p->env->store,
+        .publisher = p->env->publisher,
+        .keeper = p->env->keeper,
+        .conf = p->conf,
+        .cert = p->cert,
+        .only = p->only,
+        .ca = p->ca->name,
+    };
+    if (p->depth == PREFLIGHT_ORDER || !persist_watch_wanted(p->cert))
+        return;
+    p->open++;
+    p->persist = persist_watch_start(&spec, on_persist, p);
 }
 
 /* ---- what is looked at beside the names ---- */
@@ -465,6 +497,8 @@ void preflight_cancel(struct preflight *p)
     keeper_cancel(p->env->keeper, p->account_call);
     if (p->store_call)
         store_cancel(p->env->store, p->store_call);
+    persist_watch_cancel(p->persist);
+    free(p->only);
     timer_cancel(&p->facts_limit);
     defer_cancel(&p->end);
     for (size_t i = 0; i < p->n_identities; i++)
@@ -509,6 +543,7 @@ static void begin(void *arg)
     struct preflight *p = arg;
     p->open = 1;
     check_names(p);
+    check_persist(p);
     if (p->depth == PREFLIGHT_FULL)
         check_rest(p);
     ended_one(p);
@@ -524,6 +559,7 @@ struct preflight *preflight_start(const struct preflight_env *env, const struct 
     p->ca = conf_find_ca(s->conf, s->ca);
     p->ca = p->ca ? p->ca : &s->conf->cas[0];
     p->depth = s->depth;
+    p->only = xstrdup(s->only ? s->only : "");
     p->not_before_ms = s->not_before_ms;
     p->handler = *h;
     p->arg = arg;

@@ -22,6 +22,7 @@
 struct acme;
 struct checks;
 struct keeper;
+struct publisher;
 struct providers;
 struct store;
 
@@ -30,6 +31,7 @@ struct preflight_env { /* as struct renew_env */
     struct checks *checks;
     struct acme *acme;
     struct keeper *keeper;
+    struct publisher *publisher;
     struct providers *providers;
     struct store *store;
 };

@@ -97,8 +97,9 @@ static struct solving *start(struct item **items, size_t n)
     (void)n;
     s->item = i;
     s->prover = i->proof->prover;
-    persist_fact_set(&s->fact, i->name->name, i->owner, i->wildcard || policy(s)->wildcard,
-                     i->issuers, i->n_issuers, i->account_uris, i->n_account_uris);
+    persist_fact_set(&s->fact, i->name->name, i->proof->ca, i->owner,
+                     i->wildcard || policy(s)->wildcard, i->issuers, i->n_issuers, i->account_uris,
+                     i->n_account_uris);
     s->find = persist_find_start(s->prover->env.publisher, s->prover->env.loop, &s->fact,
                                  policy(s)->write ? policy(s)->days_ms / 3 : 0, 0, &handler, s);
     return &s->solving;

@@ -69,6 +69,7 @@ struct renew *renew_new(const struct renew_env *env)
         .checks = env->checks,
         .acme = env->acme,
         .keeper = env->keeper,
+        .publisher = env->publisher,
         .providers = env->providers,
         .store = env->store,
     };

@@ -8,6 +8,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -337,10 +338,38 @@ static void persist_is_absent(void **state)
     assert_true(world_until(w, failed_once, POLICY_MINUTE));
     assert_int_equal(world_status(w, "c0").state, RENEW_BLOCKED);
     assert_non_null(strstr(w->last_error.detail, "TXT \"" RECORD "\""));
-    world_run(w, 6 * POLICY_HOUR);
+    world_run(w, 6 * POLICY_HOUR); /* looks, that ask the CA for nothing */
     assert_int_equal(w->n_orders, 1);
+    assert_int_equal(w->sites[0].attempts, 1);
     w->persisted[0] = RECORD;
     assert_true(world_until(w, world_all_ok, POLICY_DAY));
+    assert_int_equal(w->n_orders, 1);
+    assert_int_equal(w->sites[0].attempts, 2);
+}
+
+static void persist_is_watched(void **state)
+{
+    (void)state;
+    char soon[128];
+    struct world *w = MAKE(CONF_DNS_PERSIST_01);
+    w->persisted[0] = RECORD;
+    issues(w);
+    world_run(w, 3 * POLICY_DAY);
+    assert_string_equal(world_status(w, "c0").preflight, "");
+    snprintf(soon, sizeof(soon), RECORD "; persistUntil=%lld",
+             (long long)(w->loop->wall / 1000 + 20 * 86400));
+    w->persisted[0] = soon;
+    world_run(w, 2 * POLICY_DAY);
+    assert_non_null(strstr(world_status(w, "c0").preflight, "ends on"));
+    w->persisted[0] = NULL;
+    world_run(w, 2 * POLICY_DAY);
+    assert_non_null(strstr(world_status(w, "c0").preflight, "create the record"));
+    w->persisted[0] = "ca.test; accounturi=https://ca/acct/2";
+    world_run(w, 2 * POLICY_DAY);
+    assert_non_null(strstr(world_status(w, "c0").preflight, "acct/2"));
+    w->persisted[0] = RECORD;
+    world_run(w, 2 * POLICY_DAY);
+    assert_string_equal(world_status(w, "c0").preflight, "");
     assert_int_equal(w->n_orders, 1);
 }
 
@@ -379,6 +408,7 @@ int main(void)
         TEST(persist_is_there),
         TEST(persist_is_written_and_kept),
         TEST(persist_is_absent),
+        TEST(persist_is_watched),
         TEST(persist_then_dns),
     };
     return cmocka_run_group_tests_name("prove", tests, NULL, NULL);
