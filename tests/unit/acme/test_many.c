@@ -264,6 +264,37 @@ static void test_directory_daily(void **state)
     end(&m);
 }
 
+/* It says for how long: nobody asks again before, but for once in ten minutes. */
+static void test_directory_left_alone(void **state)
+{
+    static const struct rule away[] = {{.at = DIR, .status = 503, .header = "Retry-After: 3600"}};
+    struct many m;
+    struct timer t = {0};
+
+    (void)state;
+    begin(&m, 5, 1);
+    m.f.rules = away;
+    m.f.n_rules = 1;
+    fake_run(&m.f, 0);
+    for (int i = 0; i < m.n; i++) {
+        assert_int_equal(m.runs[i].done, 1);
+        assert_int_equal(m.runs[i].err.cls, ERR_RATE_LIMITED);
+        assert_true(m.runs[i].err.retry_at > loop_wall_ms(m.f.loop) + 3500 * 1000LL);
+    }
+    assert_int_equal(m.f.counts[DIR], 1);
+    timer_after(m.f.loop, &t, 11 * 60 * 1000LL, (void (*)(void *))free, NULL);
+    fake_run(&m.f, 0);
+    m.f.n_rules = 0;
+    acme_order_free(m.runs[0].order);
+    err_clear(&m.runs[0].err);
+    m.runs[0].done = 0;
+    run_start(&m.runs[0], "", false);
+    fake_run(&m.f, 0);
+    assert_int_equal(m.runs[0].err.cls, ERR_NONE);
+    assert_int_equal(m.f.counts[DIR], 2);
+    end(&m);
+}
+
 /* --- the pool by itself --- */
 
 static void take(void *arg, const char *nonce, const struct err *err)
@@ -336,6 +367,7 @@ int main(void)
         cmocka_unit_test(test_account_lost_by_all),
         cmocka_unit_test(test_unknown_ca),
         cmocka_unit_test(test_directory_daily),
+        cmocka_unit_test(test_directory_left_alone),
         cmocka_unit_test(test_pool),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
