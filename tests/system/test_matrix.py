@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: ISC
 """Accounts, keys, chains, requests and files of every kind, at Pebble 2.10 and 2.4."""
 import base64
+import datetime
+import json
 import os
 import re
 import shutil
@@ -103,7 +105,11 @@ CERTIFICATES = """
   - {names: [file.example.test], deploy: [files]}
   - {names: [ed.example.test], ca: ed25519}
   - {names: [unbound.example.test], ca: unbound}
+  - {names: [week.example.test], profile: shortlived}
+  - {names: [soft.example.test], profile: {name: nowhere, on_missing: default}}
+  - {names: [hard.example.test], profile: {name: nowhere, on_missing: fail}}
 """
+REFUSED = {"ed.example.test": "algorithm", "unbound.example.test": "eab", "hard.example.test": "nowhere"}
 DEPLOYMENTS = """
 deployments:
   shop:
@@ -143,10 +149,10 @@ def field_of_der(path, verb, *args):
                           text=True).stdout
 
 
-def check_refusals(daemon):
+def check_refusals(daemon, refused):
     status = daemon.status()
-    assert "ed25519" in status["ed.example.test"]["why"].lower(), status["ed.example.test"]
-    assert "eab" in status["unbound.example.test"]["why"].lower(), status["unbound.example.test"]
+    for name, text in refused.items():
+        assert text in status[name]["why"], status[name]
 
 
 def check_roots(lab, world, daemon, roots):
@@ -172,6 +178,12 @@ def check_names(lab, daemon, name, names):
     assert sorted(re.findall(r"DNS:([^\s,]+)", text)) == names, text
 
 
+def days(daemon, name):
+    c = daemon.status()[name]
+    begin, end = (datetime.datetime.fromisoformat(c[k].rstrip("Z")) for k in ("not_before", "expires"))
+    return round((end - begin).total_seconds() / 86400)
+
+
 def check_renewal(lab, daemon):
     """A new key each time, but where it is to stay."""
     names = ("p256.example.test", "rsa2.example.test", "own", "shop+rsa-2048")
@@ -181,6 +193,42 @@ def check_renewal(lab, daemon):
         key, serial = before[name]
         assert daemon.status()[name]["serial"] != serial, name
         assert (key_of(lab, daemon, name) == key) == (name in ("rsa2.example.test", "own")), name
+
+
+def account(daemon, ca):
+    return json.loads(daemon.ctl("account", "show", ca, "--json").stdout)["account"]
+
+
+def check_account(lab, world, daemon):
+    """Another key for the account, of another type; certificates go on as before."""
+    before = account(daemon, "es384")
+    assert before["key"] == "ecdsa-p384" and before["status"] == "valid", before
+    daemon.ctl("account", "rollover", "es384", "--key", "rsa-3072")
+    now = account(daemon, "es384")
+    assert now["key"] == "rsa-3072" and now["url"] == before["url"] and now["thumbprint"] != before["thumbprint"], now
+    daemon.stop()
+    daemon.start()
+    assert account(daemon, "es384") == now
+    serial = daemon.status()["p384.example.test"]["serial"]
+    daemon.ctl("renew", "p384.example.test", "--force", "--wait")
+    assert daemon.status()["p384.example.test"]["serial"] != serial
+    daemon.ctl("account", "deactivate", "rs256", "--force")
+    assert daemon.ctl("renew", "rsa3.example.test", "--force", "--wait", check=False).returncode == 1
+
+
+def check_revocation(lab, world, daemon):
+    """By the account's key, by the certificate's own; of a certificate whose key is elsewhere."""
+    status = daemon.status()
+    daemon.ctl("revoke", "p256.example.test", "--reason", "superseded", "--force", "--replace")
+    daemon.ctl("revoke", "cn.example.test", "--with", "cert-key", "--reason", "keyCompromise", "--force")
+    daemon.ctl("revoke", "own", "--force")
+    for name in ("p256.example.test", "cn.example.test", "own"):
+        answer = json.loads(world.ca.manage(f"/cert-status-by-serial/{status[name]['serial']}"))
+        assert answer["Status"] == "Revoked", (name, answer)
+    now = daemon.status()
+    assert now["p256.example.test"]["state"] == "ok" and now["own"]["state"] == "revoked", now
+    answer = json.loads(world.ca.manage(f"/cert-status-by-serial/{now['p256.example.test']['serial']}"))
+    assert answer["Status"] == "Valid", answer
 
 
 def every_kind(version):
@@ -204,10 +252,11 @@ def every_kind(version):
         daemon.write(inventory(world, CERTIFICATES, entries) + more)
         shop = Shop(lab.address(60), [daemon.live("shop"), daemon.live("shop+rsa-2048")])
         daemon.start()
-        good = [n for n in daemon.status() if n not in ("ed.example.test", "unbound.example.test")]
-        daemon.wait_state("ok", names=good, seconds=60)
-        daemon.wait_state("failed", names=["ed.example.test", "unbound.example.test"])
-        check_refusals(daemon)
+        refused = dict(REFUSED, **({"week.example.test": "shortlived"} if version == "2.4" else {}))
+        daemon.wait_state("ok", names=[n for n in daemon.status() if n not in refused], seconds=60)
+        daemon.wait_state("failed", names=refused)
+        check_refusals(daemon, refused)
+        assert version == "2.4" or days(daemon, "week.example.test") == 6, daemon.status()["week.example.test"]
         check_keys(lab, daemon)
         check_roots(lab, world, daemon, roots)
         check_files(lab, files, key_of(lab, daemon, "file.example.test"))
@@ -215,6 +264,8 @@ def every_kind(version):
         hook = (files / "hook.json").read_text()
         assert "fullchain.pem" in hook and "privkey" not in hook, hook
         check_renewal(lab, daemon)
+        check_account(lab, world, daemon)
+        check_revocation(lab, world, daemon)
         why = daemon.status()["p256.example.test"]["why"]
         assert ("2/3" if version == "2.4" else "ARI") in why, why
         shop.socket.close()
