@@ -11,7 +11,7 @@ import ssl
 import subprocess
 import threading
 
-from lab import Lab, LabError, World, wait_for
+from lab import Lab, Renewd, World, wait_for
 
 HMAC = base64.urlsafe_b64encode(os.urandom(32)).decode().rstrip("=")
 KIDS = [f"kid-{i}" for i in range(1, 9)]
@@ -278,3 +278,84 @@ def test_pebble_210():
 
 def test_pebble_24():
     every_kind("2.4")
+
+
+def test_request_and_key_in_turn():
+    """A certificate goes from a key of ours to a request and back; the request is made anew."""
+    with Lab("matrix-turn") as lab:
+        world = World(lab, {})
+        ours, theirs = "  - {name: own, names: [own.example.test]}", "  - {name: own, names: [own.example.test], csr: own.csr}"
+        daemon = world.daemon(ours)
+        key = daemon.live("own") / "privkey.pem"
+
+        def renew(certificates):
+            daemon.write(world.config(certificates))
+            daemon.ctl("reload")
+            daemon.ctl("renew", "own", "--force", "--wait")
+
+        daemon.wait_state("ok")
+        daemon.check_pair("own")
+        for _ in range(2):
+            own_request(lab, daemon, ["own.example.test"])
+            renew(theirs)
+            assert not key.is_symlink(), "the link to the old key is still there"
+            assert key_of(lab, daemon, "own") == lab.run(["openssl", "pkey", "-in", lab.dir / "own.key", "-pubout"]).stdout
+        renew(ours)
+        daemon.check_pair("own")
+        world.nothing_left()
+
+
+test_request_and_key_in_turn.build = ["gcc", "asan"]
+
+
+SAN = ("-addext", "subjectAltName=DNS:www.example.test,DNS:example.test")
+P256 = ("ec", "-pkeyopt", "ec_paramgen_curve:prime256v1")
+# key, further arguments -> what is said
+REQUESTS = [
+    (P256, ("-addext", "subjectAltName=DNS:www.example.test"), "the CSR lacks example.test"),
+    (P256, ("-addext", "subjectAltName=DNS:www.example.test,DNS:example.test,DNS:a.example.test"),
+     "the CSR is for a.example.test, too"),
+    (P256, (), "has no names"),
+    (P256, (*SAN, "-addext", "basicConstraints=CA:TRUE"), "CA's certificate"),
+    (("rsa:1024",), SAN, "its key is rsa-1024"),
+    (("ed25519",), SAN, "its key is ed25519"),
+]
+ENTRIES = [
+    ("{names: [www.example.test], csr: missing.csr}", "missing.csr"),
+    ("{names: [www.example.test], csr: own.key}", "request"),
+    ("{names: [www.example.test, example.test], csr: good.csr, key: rsa-2048}", "csr excludes it"),
+    ("{names: [www.example.test, example.test], csr: good.csr, reuse_key: true}", "csr excludes it"),
+    ("{names: [www.example.test], ca: letsencrypt, must_staple: true}", "no OCSP"),
+    ("{names: [www.example.test], key: [ecdsa-p256, rsa-2048], deploy: [{file: /tmp/x.pem}]}", "put %n in that path"),
+    ("{names: [www.example.test], key: [rsa-2048, rsa-2048]}", "twice"),
+]
+
+
+def said_of(daemon, lab, entry):
+    """What renewd -t says of the inventory whose 8th line is the entry."""
+    daemon.write("defaults: {ca: lab, agree_tos: true}\ncas:\n  lab: {directory: 'https://127.0.0.1:1/dir'}\n"
+                 f"providers: {{one: {{plugin: rfc2136, server: 127.0.0.1}}}}\ncertificates:\n  - {entry}\n")
+    r = lab.run([daemon.program, "-t", "-c", daemon.file], check=False)
+    lines = [line for line in r.stdout.splitlines() if "warning:" not in line]
+    return r.returncode, "\n".join(lines)
+
+
+def test_refused_when_read():
+    """Requests and entries that cannot work are told by file and line, before anything is ordered."""
+    with Lab("matrix-refused") as lab:
+        daemon = Renewd(lab, "")
+
+        def request(key, args, name):
+            lab.run(["openssl", "req", "-new", "-newkey", *key, "-nodes", "-keyout", daemon.dir / "own.key",
+                     "-out", daemon.dir / name, "-subj", "/", *args])
+
+        request(P256, SAN, "good.csr")
+        code, said = said_of(daemon, lab, "{names: [example.test, www.example.test], csr: good.csr}")
+        assert code == 0, said
+        cases = list(ENTRIES)
+        for i, (key, args, text) in enumerate(REQUESTS):
+            request(key, args, f"{i}.csr")
+            cases.append((f"{{names: [www.example.test, example.test], csr: {i}.csr}}", text))
+        for entry, text in cases:
+            code, said = said_of(daemon, lab, entry)
+            assert code == 2 and text in said and "renewd.yaml:8:" in said, f"{entry}\n{said}"
