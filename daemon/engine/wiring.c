@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: ISC */
 #include "engine/wiring.h"
-#include "engine/tasks.h"
 #include "acme/acme.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -9,6 +8,7 @@
 #include "dns/checks.h"
 #include "dns/provider.h"
 #include "dns/publish.h"
+#include "engine/tasks.h"
 #include "io/dns.h"
 #include "io/exchange.h"
 #include "io/http.h"
@@ -27,7 +27,8 @@
 struct wiring {
     struct loop *loop;
     struct log *log;
-    int control_fd; /* until control_new() takes it */
+    int control_fd;    /* until control_new() takes it */
+    struct conf *conf; /* in force */
     int exit_code;
     bool once, dry_run, once_begun, stopping;
     char *run_as;
@@ -100,6 +101,7 @@ static void make_clients(struct wiring *w)
     w->responders = responders_new(&(struct responders_env){.loop = w->loop, .keeper = keeper});
 }
 
+/* Who asks before there is an answer waits for it at the socket. */
 static void make_control(struct wiring *w)
 {
     if (w->control_fd < 0)
@@ -116,6 +118,7 @@ static void make_control(struct wiring *w)
     };
     w->control = control_new(&env, w->control_fd);
     w->control_fd = -1;
+    control_configure(w->control, w->conf);
     if (w->run_as[0])
         control_warn(w->control, w->run_as);
 }
@@ -170,7 +173,6 @@ static void on_start(void *arg, const struct keeper_client_start *s)
     make_clients(w);
     make_renew(w);
     make_tasks(w);
-    make_control(w);
 }
 
 /* ---- configuration ---- */
@@ -206,6 +208,7 @@ static void on_ready(void *arg, const struct err *err)
         end(w, 1);
         return;
     }
+    make_control(w);
     if (!w->once || w->once_begun)
         return;
     w->once_begun = true;
@@ -225,6 +228,9 @@ static void take(struct wiring *w, uint64_t generation, struct conf *c)
     acme_configure(w->acme, c);
     providers_configure(w->providers, c);
     publisher_configure(w->publisher, c);
+    conf_ref(c);
+    conf_unref(w->conf);
+    w->conf = c;
     if (w->control)
         control_configure(w->control, c);
     renew_configure(w->renew, c, on_ready, w);
@@ -348,6 +354,7 @@ void wiring_free(struct wiring *w)
     keeper_client_free(w->client);
     if (w->control_fd >= 0)
         close(w->control_fd);
+    conf_unref(w->conf);
     free(w->run_as);
     free(w->dir);
     free(w);

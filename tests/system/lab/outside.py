@@ -19,6 +19,7 @@ from .names import Key, Knot, Unbound, Zone
 
 CLONE_NEWNS, CLONE_NEWNET, MS_REC, MS_PRIVATE = 0x20000, 0x40000000, 0x4000, 1 << 18
 WEB, CA, CLOUDFLARE = "192.0.2.10", "192.0.2.20", "192.0.2.21"
+GATEWAYS = {"gw1": "192.0.2.11", "gw2": "192.0.2.12", "gw3": "192.0.2.13"}
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -56,7 +57,7 @@ class Outside:
         machine = lab.dir / "machine"
         machine.mkdir()
         isolate(machine)
-        for address in (WEB, CA, CLOUDFLARE):
+        for address in (WEB, CA, CLOUDFLARE, *GATEWAYS.values()):
             self.address(address)
         self.key = Key("renewd.")
         self._names()
@@ -70,14 +71,15 @@ class Outside:
 
     def _names(self):
         ns = [("ns1.example.org", self.lab.address(2))]
-        hosts = [("example.org", WEB), ("www.example.org", WEB), ("rds.example.org", WEB)]
+        hosts = [("example.org", WEB), ("www.example.org", WEB), *(("rds.example.org", g) for g in GATEWAYS.values())]
         self.dns = Knot(self.lab, "names", self.lab.address(2))
         self.dns.master(Zone("example.org", ns=ns, lines=[f"{h}. 60 IN A {a}" for h, a in hosts]), self.key)
-        for zone, host, address in (("letsencrypt.org", "acme-v02.api", CA), ("cloudflare.com", "api", CLOUDFLARE)):
+        for zone, hosts in (("letsencrypt.org", {"acme-v02.api": CA}), ("cloudflare.com", {"api": CLOUDFLARE}),
+                            ("int", GATEWAYS)):
             self.dns.master(Zone(zone, ns=[(f"ns.{zone}", self.lab.address(2))],
-                                 lines=[f"{host}.{zone}. 60 IN A {address}"]))
+                                 lines=[f"{host}.{zone}. 60 IN A {address}" for host, address in hosts.items()]))
         self.dns.start()
-        zones = ("example.org", "letsencrypt.org", "cloudflare.com")
+        zones = ("example.org", "letsencrypt.org", "cloudflare.com", "int")
         self.resolver = Unbound(self.lab, "resolver", self.lab.address(4), {z: [self.dns.address] for z in zones})
         pathlib.Path("/etc/resolv.conf").unlink(missing_ok=True)
         pathlib.Path("/etc/resolv.conf").write_text(f"nameserver {self.resolver.address}\n")
@@ -124,18 +126,44 @@ class Outside:
                                       "--zone", f"{zone}={ident}", "--tls", cert, key])
         wait_for("the API", lambda: "listening on" in self.lab.log("cloudflare"), 10)
 
+    def gateway(self, name, servers):
+        """Another machine, as far as files go: sshd and nginx with a /srv of their own. Returns its sshd."""
+        folder = self.lab.dir / name
+        folder.mkdir()
+        self.lab.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / "host"])
+        (folder / "sshd.conf").write_text(
+            f"ListenAddress {GATEWAYS[name]}\nHostKey {folder}/host\nPidFile none\nUsePAM no\nStrictModes no\n"
+            f"AuthorizedKeysFile {folder}/keys\nPermitRootLogin prohibit-password\n")
+        self.lab.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+                      "-keyout", folder / "privkey.pem", "-out", folder / "fullchain.pem", "-subj", "/CN=old", "-days", "1"])
+        temp = "".join(f"{n}_temp_path {folder}/{n};" for n in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+        (folder / "nginx.conf").write_text(f"user root; error_log {folder}/error.log; worker_processes 1; pid /srv/nginx.pid;\n"
+                                           f"events {{}}\nhttp {{ access_log {folder}/access.log; {temp}\n{servers} }}\n")
+        script = (f"mount -t tmpfs -o mode=755 tmpfs /srv; mkdir -p /srv/tls /srv/acme; cp {folder}/*.pem /srv/tls/; "
+                  f"mount --bind {folder}/nginx.conf /etc/nginx/nginx.conf; "
+                  f"nginx; exec {tool('sshd')} -D -e -f {folder}/sshd.conf")
+        os.makedirs("/run/sshd", exist_ok=True)
+        p = self.lab.start(name, ["unshare", "-m", "bash", "-c", script], env={"PATH": PATH})
+        self.lab.wait_port(GATEWAYS[name], 22, p)
+        return p
+
     def _install(self):
         self.lab.run(["cmake", "--install", BUILD])
         for user in ("renewd", "renewd-worker"):
             self.lab.run(["useradd", "-r", "-s", "/usr/sbin/nologin", user])
 
-    def follow(self, page):
-        """Does what a page of contrib/recipes says, in order: files are written, commands run."""
-        for kind, text in blocks((REPO / "contrib/recipes" / page).read_text()):
+    def page(self, name):
+        return (REPO / "contrib/recipes" / name).read_text()
+
+    def follow(self, page, then=lambda number: None):
+        """Does what a page of contrib/recipes says, in order: files are written, commands run. then(N) is called
+        after the N-th block of it, for what the page asks of people."""
+        for number, (kind, text) in enumerate(blocks(self.page(page)), 1):
             if kind == "sh":
                 self.shell(text)
             else:
                 self.write(text)
+            then(number)
 
     def write(self, text):
         path, mode = re.match(r"(?:#!.*\n)?# (/\S+)(?:, mode (\d+))?\n", text).groups()
