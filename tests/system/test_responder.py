@@ -237,6 +237,8 @@ def test_other_servers():
         assert "http01: {webroot: PATH}" in why, why
 
 
+test_other_servers.build = ["gcc", "asan"]
+
 GIVEN = """
 import os, socket, sys
 s = socket.create_server(({0!r}, {1}), backlog={2})
@@ -280,3 +282,6 @@ def test_tls_alpn():
                 raise AssertionError("a handshake without an order")
             except OSError:
                 pass
+
+
+test_tls_alpn.build = ["gcc", "asan"]
