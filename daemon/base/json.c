@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* struct json is never defined: it is cJSON's node under another name. */
 #include "base/json.h"
+#include "base/json_out.h"
 #include "base/mem.h"
 
 #include <cjson/cJSON.h>
@@ -114,117 +115,66 @@ static void *checked(void *p)
 
 /* --- printing: as cJSON does, but for its detours and its numbers above 15 digits --- */
 
-struct text {
-    char *p;
-    size_t len, cap;
-};
-
-static char *room(struct text *t, size_t n)
-{
-    if (t->cap - t->len < n) {
-        t->cap = 2 * t->cap + n;
-        t->p = xrealloc_array(t->p, t->cap, 1);
-    }
-    return t->p + t->len;
-}
-
-static void put(struct text *t, const char *s, size_t n)
-{
-    memcpy(room(t, n), s, n);
-    t->len += n;
-}
-
-static void put_char(struct text *t, char c)
-{
-    *room(t, 1) = c;
-    t->len++;
-}
-
-static void put_escape(struct text *t, unsigned char c)
-{
-    static const char hex[] = "0123456789abcdef", named[] = "\b\f\n\r\t\"\\", names[] = "bfnrt\"\\";
-    const char *name = strchr(named, c);
-
-    if (name)
-        put(t, (const char[]){'\\', names[name - named]}, 2);
-    else
-        put(t, (const char[]){'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]}, 6);
-}
-
-static void put_text(struct text *t, const char *s)
-{
-    put_char(t, '"');
-    for (;;) {
-        const char *p = s;
-        while ((unsigned char)*p >= 0x20 && *p != '"' && *p != '\\')
-            p++;
-        put(t, s, (size_t)(p - s));
-        if (!*p)
-            break;
-        put_escape(t, (unsigned char)*p);
-        s = p + 1;
-    }
-    put_char(t, '"');
-}
-
-static void put_number(struct text *t, const cJSON *c)
+static void put_number(struct json_out *o, const cJSON *c)
 {
     if (fabs(c->valuedouble) <= EXACT_MAX && c->valuedouble == (double)(int64_t)c->valuedouble) {
-        t->len += (size_t)snprintf(room(t, 32), 32, "%lld", (long long)c->valuedouble);
+        char text[32];
+        int n = snprintf(text, sizeof(text), "%lld", (long long)c->valuedouble);
+        json_out_raw(o, text, (size_t)n);
         return;
     }
     CLEANUP_FREE char *text = checked(cJSON_PrintUnformatted(c));
-    put(t, text, strlen(text));
+    json_out_raw(o, text, strlen(text));
 }
 
-static void put_line(struct text *t, size_t depth)
+static void put_line(struct json_out *o, size_t depth)
 {
-    put_char(t, '\n');
-    memset(room(t, depth), '\t', depth);
-    t->len += depth;
+    json_out_raw(o, "\n", 1);
+    while (depth-- > 0)
+        json_out_raw(o, "\t", 1);
 }
 
-static void put_value(struct text *t, const cJSON *c, bool pretty, size_t depth);
+static void put_value(struct json_out *o, const cJSON *c, bool pretty, size_t depth);
 
-static void put_members(struct text *t, const cJSON *c, bool pretty, size_t depth)
+static void put_members(struct json_out *o, const cJSON *c, bool pretty, size_t depth)
 {
     bool object = cJSON_IsObject(c);
-    put_char(t, object ? '{' : '[');
+    json_out_raw(o, object ? "{" : "[", 1);
     for (const cJSON *it = c->child; it; it = it->next) {
         if (object && pretty)
-            put_line(t, depth + 1);
+            put_line(o, depth + 1);
         if (object) {
-            put_text(t, it->string);
-            put(t, ":\t", pretty ? 2 : 1);
+            json_out_quoted(o, it->string);
+            json_out_raw(o, ":\t", pretty ? 2 : 1);
         }
-        put_value(t, it, pretty, depth + 1);
+        put_value(o, it, pretty, depth + 1);
         if (it->next)
-            put(t, ", ", pretty && !object ? 2 : 1);
+            json_out_raw(o, ", ", pretty && !object ? 2 : 1);
     }
     if (object && pretty)
-        put_line(t, depth);
-    put_char(t, object ? '}' : ']');
+        put_line(o, depth);
+    json_out_raw(o, object ? "}" : "]", 1);
 }
 
-static void put_value(struct text *t, const cJSON *c, bool pretty, size_t depth)
+static void put_value(struct json_out *o, const cJSON *c, bool pretty, size_t depth)
 {
     const char *word = cJSON_IsTrue(c) ? "true" : cJSON_IsFalse(c) ? "false" : "null";
     if (cJSON_IsString(c))
-        put_text(t, c->valuestring);
+        json_out_quoted(o, c->valuestring);
     else if (cJSON_IsNumber(c))
-        put_number(t, c);
+        put_number(o, c);
     else if (cJSON_IsObject(c) || cJSON_IsArray(c))
-        put_members(t, c, pretty, depth);
+        put_members(o, c, pretty, depth);
     else
-        put(t, word, strlen(word));
+        json_out_raw(o, word, strlen(word));
 }
 
 char *json_print(const struct json *j, bool pretty)
 {
-    struct text t = {.p = xrealloc_array(NULL, 512, 1), .cap = 512};
-    put_value(&t, in(j), pretty, 0);
-    put_char(&t, '\0');
-    return t.p;
+    struct json_out o;
+    json_out_init(&o);
+    put_value(&o, in(j), pretty, 0);
+    return json_out_end(&o);
 }
 
 bool json_is_object(const struct json *j)

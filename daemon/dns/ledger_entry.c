@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "dns/ledger_entry.h"
 #include "base/json.h"
+#include "base/json_out.h"
 #include "base/mem.h"
 #include "base/str.h"
 
@@ -90,19 +91,22 @@ struct ledger_entry *ledger_entry_parse(struct ledger *l, const struct store_ite
 
 char *ledger_entry_print(const struct ledger_entry *e)
 {
-    CLEANUP_JSON struct json *j = json_object();
-    json_add_text(j, "fqdn", e->fqdn);
-    json_add_text(j, "value", e->value);
-    json_add_text(j, "provider", e->provider);
-    json_add_text(j, "zone", e->zone);
-    json_add_text(j, "handle", e->handle);
-    json_add_text(j, "cert", e->cert);
-    json_add_text(j, "order", e->order);
-    json_add_text(j, "state", ledger_state_name(e->state));
-    json_add_int(j, "since", e->since);
+    struct json_out o;
+    json_out_init(&o);
+    json_out_open(&o, NULL, '{');
+    json_out_text(&o, "fqdn", e->fqdn);
+    json_out_text(&o, "value", e->value);
+    json_out_text(&o, "provider", e->provider);
+    json_out_text(&o, "zone", e->zone);
+    json_out_text(&o, "handle", e->handle);
+    json_out_text(&o, "cert", e->cert);
+    json_out_text(&o, "order", e->order);
+    json_out_text(&o, "state", ledger_state_name(e->state));
+    json_out_int(&o, "since", e->since);
     if (e->error[0])
-        json_add_text(j, "error", e->error);
-    return json_print(j, false);
+        json_out_text(&o, "error", e->error);
+    json_out_close(&o, '}');
+    return json_out_end(&o);
 }
 
 void ledger_entry_free(struct ledger_entry *e)

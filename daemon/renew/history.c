@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include "renew/history.h"
+#include "base/json_out.h"
 #include "base/mem.h"
 #include "base/str.h"
 
@@ -154,12 +155,42 @@ struct json *history_json(const struct history *h)
     return j;
 }
 
+static void put_time(struct json_out *o, const char *key, int64_t ms)
+{
+    char text[32];
+    if (ms)
+        json_out_text(o, key, str_from_time(ms, text, sizeof(text)));
+}
+
+/* As history_json(), without a tree: each order writes one. */
 char *history_text(const struct history *h)
 {
-    struct json *j = history_json(h);
-    char *text = json_print(j, false);
-    json_free(j);
-    return text;
+    struct json_out o;
+    json_out_init(&o);
+    json_out_open(&o, NULL, '{');
+    put_time(&o, "began", h->began_ms);
+    put_time(&o, "ended", h->ended_ms);
+    json_out_text(&o, "reason", h->reason);
+    json_out_text(&o, "ca", h->ca);
+    if (h->order)
+        json_out_text(&o, "order", h->order);
+    json_out_text(&o, "outcome", h->outcome ? h->outcome : "running");
+    if (h->error && h->error[0])
+        json_out_text(&o, "error", h->error);
+    put_time(&o, "next", h->next_ms);
+    json_out_open(&o, "steps", '[');
+    for (unsigned i = 0; i < h->n; i++) {
+        json_out_open(&o, NULL, '{');
+        put_time(&o, "at", h->steps[i].at_ms);
+        json_out_text(&o, "state", h->steps[i].state);
+        json_out_text(&o, "text", h->steps[i].text);
+        json_out_close(&o, '}');
+    }
+    json_out_close(&o, ']');
+    if (h->dropped)
+        json_out_int(&o, "steps_left_out", h->dropped);
+    json_out_close(&o, '}');
+    return json_out_end(&o);
 }
 
 char *history_key(const char *cert, unsigned run)

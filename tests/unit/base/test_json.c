@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "base/json.h"
+#include "base/json_out.h"
 #include "base/mem.h"
 #include "base/str.h"
 
@@ -253,6 +254,48 @@ static void builds_and_prints(void **state)
     assert_string_equal(same, text);
 }
 
+static void prints_as_cjson_does(void **state)
+{
+    static const char text[] =
+        "{\"a\":\"\\\"\\\\\\b\\f\\n\\r\\t\\u0001\\u001f/\xc3\xa9\x7f\",\"e\":{},"
+        "\"f\":[],\"n\":[1,-2,1.5,1e300,true,false,null],\"\":[[{}]]}";
+    static const char pretty[] =
+        "{\n\t\"a\":\t\"\\\"\\\\\\b\\f\\n\\r\\t\\u0001\\u001f/\xc3\xa9\x7f\",\n\t\"e\":\t{\n\t},\n"
+        "\t\"f\":\t[],\n\t\"n\":\t[1, -2, 1.5, 1e+300, true, false, "
+        "null],\n\t\"\":\t[[{\n\t\t\t}]]\n}";
+    struct err e = ERR_INIT;
+    (void)state;
+    CLEANUP_JSON struct json *j = json_parse(text, strlen(text), &e);
+    assert_non_null(j);
+    CLEANUP_FREE char *plain = json_print(j, false), *tabs = json_print(j, true);
+    CLEANUP_FREE char *want = xstrdup(text);
+    memcpy(strstr(plain, "1e+300") + 2, "300,true,false,null],\"\":[[{}]]}",
+           sizeof("300,true,false,null],\"\":[[{}]]}"));
+    assert_string_equal(plain, want);
+    assert_string_equal(tabs, pretty);
+}
+
+static void writes_without_a_tree(void **state)
+{
+    struct json_out o;
+    (void)state;
+    json_out_init(&o);
+    json_out_open(&o, NULL, '{');
+    json_out_text(&o, "brace", "{[");
+    json_out_int(&o, "n", INT64_MIN);
+    json_out_open(&o, "list", '[');
+    json_out_text(&o, NULL, "a\"b");
+    json_out_open(&o, NULL, '{');
+    json_out_close(&o, '}');
+    json_out_int(&o, NULL, 7);
+    json_out_close(&o, ']');
+    json_out_text(&o, "last", "\x01");
+    json_out_close(&o, '}');
+    CLEANUP_FREE char *text = json_out_end(&o);
+    assert_string_equal(text, "{\"brace\":\"{[\",\"n\":-9223372036854775808,"
+                              "\"list\":[\"a\\\"b\",{},7],\"last\":\"\\u0001\"}");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -269,6 +312,8 @@ int main(void)
         cmocka_unit_test(of_doubles_the_first_counts),
         cmocka_unit_test(iterates_members),
         cmocka_unit_test(builds_and_prints),
+        cmocka_unit_test(prints_as_cjson_does),
+        cmocka_unit_test(writes_without_a_tree),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
