@@ -50,6 +50,7 @@ struct order {
     const char *status;
     const char *authz[NAMES]; /* status of each */
     int answers[NAMES];
+    bool well[NAMES];
     int reads, reads_after_fin;
     int names;
     char other[40];      /* is for this name alone */
@@ -66,6 +67,9 @@ struct fake {
     const char *authz_start;  /* status of new authorizations: pending */
     const char *authz_end;    /* after the answer: valid */
     const char *chall_status; /* shown in the answer to the answer: processing */
+    bool ip;                  /* identifiers are addresses */
+    const char *types[5];     /* of challenges that are offered, instead */
+    const char *bad_type;     /* fails, while the others are met */
     const char *challenges;   /* JSON of an authorization's challenges instead, %s: URL */
     const char *fin_status;   /* after finalize: processing */
     int reads_to_ready;       /* order reads after the answers: 0 */
@@ -94,6 +98,7 @@ struct fake {
     int signatures;
     unsigned last_flags;          /* of the last newOrder */
     int keeper_calls, http_calls; /* alive */
+    char answered[20];            /* type of the last answer, with `types` */
     int violations;               /* of the protocol; told on stderr */
     bool keeper_fails;
 };

@@ -91,7 +91,7 @@ static void put_order(struct fake *f, struct buf *b, int n)
     buf_putf(b, "{\"status\":\"%s\",\"expires\":\"2027-01-01T00:00:00Z\",\"identifiers\":[",
              o->status);
     for (int i = o->names - 1; i >= 0; i--, sep = ",")
-        buf_putf(b, "%s{\"type\":\"dns\",\"value\":\"%s\"}", sep,
+        buf_putf(b, "%s{\"type\":\"%s\",\"value\":\"%s\"}", sep, f->ip ? "ip" : "dns",
                  *o->other ? o->other : f->names[i]);
     buf_puts(b, "],\"authorizations\":[");
     sep = "";
@@ -129,6 +129,27 @@ static void put_list(struct fake *f, struct answer *a, int from)
         header(a, "Link", link);
 }
 
+/* Each on its own URL; all with one token, as smallstep's. */
+static void put_types(struct fake *f, struct buf *b, int n, int i)
+{
+    const struct order *o = &f->orders[n];
+    const char *sep = "";
+
+    for (int t = 0; f->types[t]; t++, sep = ",") {
+        bool bad = o->answers[i] && f->bad_type && str_eq(f->bad_type, f->types[t]);
+        const char *status = o->authz[i];
+        if (!bad && str_eq(status, "invalid"))
+            status = "pending";
+        buf_putf(b,
+                 "%s{\"type\":\"%s\",\"url\":\"" BASE "chall/%d/%d/%s\",\"token\":"
+                 "\"token-%d-%d_abcdefghijklmnop\",\"status\":\"%s\"%s}",
+                 sep, f->types[t], n, i, f->types[t], n, i, status,
+                 bad ? ",\"error\":{\"type\":\"urn:ietf:params:acme:error:connection\","
+                       "\"detail\":\"refused\"}"
+                     : "");
+    }
+}
+
 static void put_challenge(struct fake *f, struct buf *b, int n, int i, const char *status)
 {
     (void)f;
@@ -148,12 +169,14 @@ static void put_authz(struct fake *f, struct buf *b, int n, int i)
     const char *status = o->authz[i];
     bool wild = str_starts(f->names[i], "*.");
 
-    buf_putf(b, "{\"status\":\"%s\",\"identifier\":{\"type\":\"dns\",\"value\":\"%s\"},", status,
-             plain(f->names[i]));
+    buf_putf(b, "{\"status\":\"%s\",\"identifier\":{\"type\":\"%s\",\"value\":\"%s\"},", status,
+             f->ip ? "ip" : "dns", plain(f->names[i]));
     if (wild && !f->no_wildcard_flag)
         buf_puts(b, "\"wildcard\":true,");
     buf_puts(b, "\"challenges\":[");
-    if (f->challenges) {
+    if (f->types[0]) {
+        put_types(f, b, n, i);
+    } else if (f->challenges) {
         buf_puts(b, f->challenges);
     } else {
         buf_puts(b, "{\"type\":\"http-01\",\"url\":\"" BASE
@@ -175,11 +198,29 @@ static bool all_answered(const struct order *o)
     return true;
 }
 
+/* By the type of what was answered. */
+static void judge(const struct fake *f, struct order *o)
+{
+    size_t valid = 0;
+
+    for (int i = 0; i < o->names; i++) {
+        if (str_eq(o->authz[i], "pending") && o->answers[i])
+            o->authz[i] = o->well[i] ? "valid" : f->authz_end;
+        valid += str_eq(o->authz[i], "valid");
+        if (str_eq(o->authz[i], "invalid"))
+            o->status = "invalid";
+    }
+    if (valid == (size_t)o->names)
+        o->status = "ready";
+}
+
 static void look_at_order(struct fake *f, struct order *o)
 {
     const char *end = f->authz_end ? f->authz_end : "valid";
 
-    if (str_eq(o->status, "pending") && all_answered(o) && o->reads++ >= f->reads_to_ready) {
+    if (f->bad_type && str_eq(o->status, "pending")) {
+        judge(f, o);
+    } else if (str_eq(o->status, "pending") && all_answered(o) && o->reads++ >= f->reads_to_ready) {
         bool bad = str_eq(end, "invalid");
         for (int i = 0; i < o->names; i++) {
             if (str_eq(o->authz[i], "pending"))
@@ -240,6 +281,8 @@ static void usual_post(struct fake *f, struct answer *a, struct query *q)
         if (!str_eq(o->authz[q->index], "pending"))
             violation(f, "an answer to a challenge that is not pending", q->url);
         o->answers[q->index]++;
+        str_copy(f->answered, sizeof(f->answered), strrchr(q->url, '/') + 1);
+        o->well[q->index] = !str_eq(f->answered, f->bad_type);
         put_challenge(f, &a->body, q->order, q->index,
                       f->chall_status ? f->chall_status : "processing");
     } else if (q->at == FIN) {

@@ -50,6 +50,17 @@ static void published(void *arg)
     acme_order_answer(r->order);
 }
 
+static void note_persist(struct run *r, const struct acme_challenge *c)
+{
+    r->persist[0] = '\0';
+    for (size_t i = 0; i < c->n_issuers; i++)
+        add(r->persist, sizeof(r->persist), c->issuers[i]);
+    if (c->n_issuers)
+        add(r->persist, sizeof(r->persist), "|");
+    if (c->n_account_uris)
+        add(r->persist, sizeof(r->persist), c->account_uris[0]);
+}
+
 static void challenges(void *arg, const struct acme_challenge *c, size_t n)
 {
     struct run *r = arg;
@@ -61,6 +72,9 @@ static void challenges(void *arg, const struct acme_challenge *c, size_t n)
         add(r->values, sizeof(r->values), c[i].value ? c[i].value : "-");
         add(r->names, sizeof(r->names), c[i].name ? c[i].name->name : "-");
     }
+    for (; r->unmet > 0; r->unmet--)
+        r->unmet_failed += !acme_order_instead(r->order, 0);
+    note_persist(r, c);
     if (heard(r, M_CHALLENGES) && !r->idle)
         timer_after(r->f->loop, &r->publish, r->publish_ms, published, r);
 }
@@ -127,7 +141,9 @@ void run_start(struct run *r, const char *url, bool replaces)
                                 .ca = "test",
                                 .url = url,
                                 .find = r->find,
-                                .replaces = replaces};
+                                .replaces = replaces,
+                                .avoid = r->avoid,
+                                .n_avoid = r->n_avoid};
 
     r->order = acme_order_start(r->acme, &s, &h, r);
 }

@@ -16,10 +16,15 @@ struct run {
     int free_skip;       /* ... not before it was called so often */
     bool idle;           /* do not go on by oneself */
     bool find;
+    const struct acme_avoid *avoid;
+    size_t n_avoid;
+    unsigned unmet;               /* so many challenges cannot be met */
     const struct conf_cert *cert; /* NULL: the configuration's first */
     int64_t publish_ms;           /* time until the records are there */
     struct timer publish;
 
+    unsigned unmet_failed; /* and nothing took the place of so many */
+    char persist[400];     /* "issuers | URIs" */
     int created, challenges, answered, done,
         late; /* calls; late: after done or after it was freed */
     bool freed;
