@@ -172,7 +172,7 @@ static void test_revocation(void **state)
             "{\"newNonce\":\"https://ca.test/nonce\",\"newAccount\":\"https://ca.test/new-acct\","
             "\"newOrder\":\"https://ca.test/new-order\"}"};
     go(&t, KEEPER_TASK_REVOKE, &without, 1);
-    assert_int_equal(t.err.cls, ERR_CONFIG);
+    assert_int_equal(t.err.cls, ERR_DENIED);
     open_trial(&t, NULL, 0);
     begin(&t, KEEPER_TASK_REVOKE, "nosuch");
     fake_run(&t.f, 0);
