@@ -38,6 +38,44 @@ bool http01_token_ok(const char *token)
     return token[n] == '\0' && n >= TOKEN_MIN && n <= TOKEN_MAX;
 }
 
+static bool has_name(const struct conf_cert *cert, const char *name)
+{
+    for (size_t i = 0; i < cert->n_names; i++) {
+        if (str_eq(cert->names[i].name, name))
+            return true;
+    }
+    return false;
+}
+
+static char *key_authorization(const struct conf *c, struct accounts *accounts,
+                               const struct keeper_msg_http01 *m, struct err *e)
+{
+    const struct conf_ca *ca = conf_find_ca(c, m->ca);
+    struct account *a = ca ? accounts_get(accounts, ca, e) : NULL;
+    if (a && a->key)
+        return xasprintf("%s.%s", m->token, pkey_thumbprint(a->key));
+    if (a || !ca)
+        err_set(e, ERR_BUG, "CA %s has no account key yet", m->ca);
+    return NULL;
+}
+
+int http01_check(const struct conf *c, struct accounts *accounts, const struct keeper_msg_http01 *m,
+                 char **ret_content, struct err *e)
+{
+    const struct conf_cert *cert = conf_find_cert(c, m->cert);
+    if (!http01_token_ok(m->token))
+        return err_set(e, ERR_PEER,
+                       "the CA's token is not one of RFC 8555: 22 to 128 of A-Z a-z 0-9 - _");
+    if (m->add && !(cert && cert->http01.kind != CONF_HTTP01_LISTEN && has_name(cert, m->name)))
+        return err_set(e, ERR_BUG, "certificate %s has no webroot or command for %s", m->cert,
+                       m->name);
+    char *content = key_authorization(c, accounts, m, e);
+    if (!content && m->add)
+        return -1;
+    *ret_content = content ? content : xstrdup("");
+    return 0;
+}
+
 struct webroots *webroots_new(void)
 {
     struct webroots *w = xnew(struct webroots);

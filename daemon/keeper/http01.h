@@ -11,10 +11,17 @@
 
 #include "base/err.h"
 #include "conf/conf.h"
+#include "keeper/accounts.h"
+#include "wire/keeper_msg.h"
 
 #include <stdbool.h>
 
 #define HTTP01_RUN_TIMEOUT_MS 60000
+
+/* May this be done? *ret_content: the key authorization (RFC 8555 section 8.1); "" for a removal
+ * when the account has no key any more. The caller frees. */
+int http01_check(const struct conf *c, struct accounts *accounts, const struct keeper_msg_http01 *m,
+                 char **ret_content, struct err *e);
 
 /* base64url of at least 128 bits (RFC 8555 section 8): nothing else becomes the name of a file. */
 bool http01_token_ok(const char *token);

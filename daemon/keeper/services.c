@@ -724,29 +724,6 @@ static void run_http01(struct services *s, uint32_t id, const struct conf_cert *
     t->step = step_start_with(s->steps, s->conf, &t->http01, cert, input, http01_ran, t);
 }
 
-static bool has_name(const struct conf_cert *cert, const char *name)
-{
-    for (size_t i = 0; i < cert->n_names; i++) {
-        if (str_eq(cert->names[i].name, name))
-            return true;
-    }
-    return false;
-}
-
-/* The key authorization (RFC 8555 section 8.1); NULL while there is no account key. */
-static char *key_authorization(struct services *s, const struct keeper_msg_http01 *m, struct err *e)
-{
-    const struct conf_ca *ca;
-    struct account *a;
-    if (find_ca(s, m->ca, &ca, e) || !(a = accounts_get(s->accounts, ca, e)))
-        return NULL;
-    if (!a->key) {
-        err_set(e, ERR_BUG, "CA %s has no account key yet", ca->name);
-        return NULL;
-    }
-    return xasprintf("%s.%s", m->token, pkey_thumbprint(a->key));
-}
-
 /* What was added under an earlier configuration is removed all the same, if only from webroots. */
 static int do_http01(struct services *s, uint32_t id, const union keeper_msg *msg)
 {
@@ -756,17 +733,10 @@ static int do_http01(struct services *s, uint32_t id, const union keeper_msg *ms
     bool written = cert && cert->http01.kind == CONF_HTTP01_WEBROOT;
     struct err e = ERR_INIT;
     CLEANUP_FREE char *content = NULL;
-    if (!http01_token_ok(m->token))
-        err_set(&e, ERR_PEER,
-                "the CA's token is not one of RFC 8555: 22 to 128 of A-Z a-z 0-9 - _");
-    else if (m->add && !(cert && has_name(cert, m->name) && (runs || written)))
-        err_set(&e, ERR_BUG, "certificate %s has no webroot or command for %s", m->cert, m->name);
-    else if (!(content = key_authorization(s, m, &e)) && !m->add)
-        err_clear(&e);
-    if (err_is(&e))
+    if (http01_check(s->conf, s->accounts, m, &content, &e))
         return refuse(s, id, &e);
     if (runs) {
-        run_http01(s, id, cert, m, content ? content : "");
+        run_http01(s, id, cert, m, content);
         return 0;
     }
     if (m->add ? webroots_add(s->webroots, cert->http01.webroot, m->token, content, &e)
