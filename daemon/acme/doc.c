@@ -49,6 +49,14 @@ static const struct json *read_object(struct json **root, const char *text, size
     return *root;
 }
 
+/* Something between us and the CA may have answered in its place: that does not end an order. */
+static int passing(struct err *e)
+{
+    if (e)
+        e->cls = ERR_TRANSIENT;
+    return -1;
+}
+
 /* A required (what is its name) or optional URL; "" when an optional one is absent. NULL on error.
  */
 static char *read_url(const struct json *obj, const char *key, bool required, struct err *e)
@@ -304,7 +312,7 @@ int order_doc_read(struct order_doc *d, const char *text, size_t n, struct err *
 
     memset(d, 0, sizeof(*d));
     if (!obj)
-        return -1;
+        return passing(e);
     if (order_doc_fill(d, obj, e) < 0) {
         order_doc_done(d);
         return -1;
@@ -510,8 +518,10 @@ int authz_doc_read(struct authz_doc *d, const char *text, size_t n, struct err *
     int status;
 
     memset(d, 0, sizeof(*d));
-    if (!obj ||
-        (status = read_status(obj, authz_words, ARRAY_LEN(authz_words), "authorization", e)) < 0)
+    if (!obj)
+        return passing(e);
+    status = read_status(obj, authz_words, ARRAY_LEN(authz_words), "authorization", e);
+    if (status < 0)
         return -1;
     d->status = (enum authz_status)status;
     if (read_identifier(d, obj, e) < 0) {

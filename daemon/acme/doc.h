@@ -56,6 +56,7 @@ struct order_doc {
     bool has_error;
     struct err error;
 };
+/* ERR_TRANSIENT: that is no JSON object. ERR_PEER: it is none that we can work with. */
 int order_doc_read(struct order_doc *d, const char *text, size_t n, struct err *e);
 void order_doc_done(struct order_doc *d);
 
@@ -103,6 +104,7 @@ struct authz_doc {
     unsigned unusable; /* bit of each type that is offered without what its answer needs */
     struct err *error; /* of the first challenge that has one, known or not; NULL: none */
 };
+/* Errors as order_doc_read(). */
 int authz_doc_read(struct authz_doc *d, const char *text, size_t n, struct err *e);
 void authz_doc_done(struct authz_doc *d);
 /* NULL: it is not offered, or not in a usable manner. */

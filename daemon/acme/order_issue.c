@@ -104,7 +104,7 @@ static struct verdict validate_polled(struct acme_order *o, const struct event *
         return poll_failed(o, ev->err);
     if (order_take(o, ev->reply, &e) < 0) {
         err_activity(&e, "polling the order of %s", order_name(o));
-        return order_fail(o, &e);
+        return poll_failed(o, &e);
     }
     o->faults = 0;
     if (o->doc.status == ORDER_INVALID && o->authzs->n > 0) {
@@ -331,7 +331,7 @@ struct verdict poll_event(struct acme_order *o, const struct event *ev)
         return poll_failed(o, ev->err);
     if (order_take(o, ev->reply, &e) < 0) {
         err_activity(&e, "polling the order of %s", order_name(o));
-        return order_fail(o, &e);
+        return poll_failed(o, &e);
     }
     o->faults = 0;
     o->delay_ms = order_retry_after(o, ev->reply);

@@ -205,8 +205,11 @@ static struct verdict created(struct acme_order *o, const struct http_reply *rep
                 url ? "" : "; Vault and OpenBao need it listed in allowed_response_headers");
         return order_fail(o, &e);
     }
-    if (order_take(o, reply, &e) < 0)
+    if (order_take(o, reply, &e) < 0) {
+        if (e.cls == ERR_TRANSIENT) /* there is one, whatever has become of the answer */
+            order_lost(o);
         return order_fail(o, &e);
+    }
     free(o->url);
     o->url = xstrdup(url);
     o->delay_ms = order_retry_after(o, reply);
@@ -252,7 +255,7 @@ struct verdict resume_event(struct acme_order *o, const struct event *ev)
     }
     if (order_take(o, ev->reply, &e) < 0) {
         err_activity(&e, "resuming the order of %s", order_name(o));
-        return order_fail_gone(o, &e);
+        return e.cls == ERR_TRANSIENT ? order_fail(o, &e) : order_fail_gone(o, &e);
     }
     o->delay_ms = order_retry_after(o, ev->reply);
     return order_by_status(o);
