@@ -14,6 +14,7 @@ first identifier ("q17" of q17.example.test). BEHAVIOUR is {"rules": [RULE...], 
 RULE  {"at": KIND or "*", "nth": N or [N...] or "from": N, ...}: what happens at the N-th request of that kind; the
 first that fits is taken, those of the name before those of the CA. KINDs: directory newNonce newAccount account
 orders newOrder order authz challenge finalize certificate renewalInfo revokeCert keyChange trap.
+    chance: PERCENT    fits only so often (the same times in every run)
     perform: BOOL      carry the request out? (default: when nothing below makes up a reply)
     status, type, body, json, problem      makes up a reply; problem is {type: "badCSR", detail: ...}
     merge: OBJECT      into the JSON reply, null removes; pad: N more bytes; append: TEXT; replace: [OLD, NEW]
@@ -661,7 +662,8 @@ class World:
         for behaviour, n in ((self.plan["names"].get(call.name, {}), n_name), (call.ca.behaviour, n_ca)):
             for rule in behaviour.get("rules", []):
                 nth = rule.get("nth")
-                if rule["at"] in (call.kind, "*") and n >= rule.get("from", 1) and (
+                luck = hashlib.sha256(f"{call.name} {call.kind} {n_name} {json.dumps(rule)}".encode()).digest()[0] * 100 // 256
+                if luck < rule.get("chance", 100) and rule["at"] in (call.kind, "*") and n >= rule.get("from", 1) and (
                         nth is None or n in (nth if isinstance(nth, list) else [nth])):
                     return rule
         return {}
