@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* An account is (directory, key id of eab, account): entries that share it share what belongs to
- * it. */
+ * it. Entries of one directory share the rate of requests to it. */
 #include "conf/accounts.h"
 
 #include "base/str.h"
@@ -65,21 +65,26 @@ int ca_check_binding(struct reader *r, const struct node *v, const char *name)
 static int differ(struct reader *r, const struct ca_build *a, const struct ca_build *b,
                   const char *key, const char *what)
 {
-    static const char text[] = "%s: %s has the account of %s, at %s:%u:%u, and another %s: write "
+    static const char text[] = "%s: %s has the %s of %s, at %s:%u:%u, and another %s: write "
                                "it once%s";
+    const char *shared = same_account(&a->ca, &b->ca) ? "account" : "directory";
     const struct conf_where *at = &a->ca.where;
 
     if (!b->src->keep)
-        return diag_error(&r->diag, b->ca.where, text, key, b->ca.name, a->ca.name, at->file,
-                          at->line, at->column, what, "");
-    diag_warn(&r->diag, b->ca.where, text, key, b->ca.name, a->ca.name, at->file, at->line,
+        return diag_error(&r->diag, b->ca.where, text, key, b->ca.name, shared, a->ca.name,
+                          at->file, at->line, at->column, what, "");
+    diag_warn(&r->diag, b->ca.where, text, key, b->ca.name, shared, a->ca.name, at->file, at->line,
               at->column, what, " (this one is left out)");
     return 0;
 }
 
 static int share_limits(struct reader *r, struct ca_build *a, struct ca_build *b)
 {
+    bool account = same_account(&a->ca, &b->ca);
+
     for (size_t i = 0; i < CA_LIMITS; i++) {
+        if (!account && i != CA_LIMIT_REQUESTS)
+            continue;
         struct conf_limit *x = ca_limit(&a->ca, i), *y = ca_limit(&b->ca, i);
         bool in_a = a->limits_set >> i & 1, in_b = b->limits_set >> i & 1;
 
@@ -115,8 +120,9 @@ void accounts_share(struct reader *r)
         for (size_t k = 0; k < i; k++) {
             struct ca_build *a = vec_at(&r->cas, k), *b = vec_at(&r->cas, i);
 
-            if (same_account(&a->ca, &b->ca) &&
-                (share_limits(r, a, b) || share_account_key(r, a, b)))
+            if (!strcmp(a->ca.directory, b->ca.directory) &&
+                (share_limits(r, a, b) ||
+                 (same_account(&a->ca, &b->ca) && share_account_key(r, a, b))))
                 return;
         }
 }

@@ -11,6 +11,7 @@ enum ca_limit {
     CA_LIMIT_SAME_NAMES,
     CA_LIMIT_DOMAIN,
     CA_LIMIT_FAILURES,
+    CA_LIMIT_REQUESTS, /* of the directory, not of the account */
     CA_LIMITS
 };
 

@@ -14,19 +14,30 @@
 #define HOUR (60 * MINUTE)
 #define DAY (24 * HOUR)
 
+/*
+ * Let's Encrypt's door counts the requests of an address, for each kind of URL: newNonce 20/s, all
+ * below acme/ 250/s, at staging 20/s, directory 40/s; what is beyond gets 503. The lowest is taken
+ * for all together: 300 orders in 3 hours, which is what the account may, need a fifth of it. (Its
+ * 5/s for newAccount is for one request in the life of an account.)
+ */
+#define LETSENCRYPT_DOOR                                                                           \
+    {                                                                                              \
+        18, 1000                                                                                   \
+    }
+
 static const struct preset presets[] = {
     {"letsencrypt",
      "https://acme-v02.api.letsencrypt.org/directory",
      "letsencrypt-staging",
      EAB_NONE,
      true,
-     {{300, 3 * HOUR}, {5, 7 * DAY}, {50, 7 * DAY}, {5, HOUR}}},
+     {{300, 3 * HOUR}, {5, 7 * DAY}, {50, 7 * DAY}, {5, HOUR}, LETSENCRYPT_DOOR}},
     {"letsencrypt-staging",
      "https://acme-staging-v02.api.letsencrypt.org/directory",
      "",
      EAB_NONE,
      true,
-     {{1500, 3 * HOUR}, {30000, 7 * DAY}, {30000, 1000}, {200, HOUR}}},
+     {{1500, 3 * HOUR}, {30000, 7 * DAY}, {30000, 1000}, {200, HOUR}, LETSENCRYPT_DOOR}},
     {"zerossl", "https://acme.zerossl.com/v2/DV90", "", EAB_BY_EMAIL, false, {{0}}},
     {"google",
      "https://dv.acme-v02.api.pki.goog/directory",
@@ -186,6 +197,8 @@ static const struct opt limits_opts[] = {
                          .help = "certificates of one registered domain"},
     [CA_LIMIT_FAILURES] = {"failures", &type_limit, LIMIT(failures_limit),
                            .help = "failed authorizations of one name"},
+    [CA_LIMIT_REQUESTS] = {"requests", &type_limit, LIMIT(requests_limit),
+                           .help = "requests of every kind to the CA's server, as 20/1s"},
 };
 const struct opt_table limits_table = {
     .what = "limits", .opts = limits_opts, .n = ARRAY_LEN(limits_opts)};

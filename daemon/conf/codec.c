@@ -70,6 +70,7 @@ static void put_ca(struct buf *b, const struct conf_ca *ca)
     put_limit(b, &ca->same_names_limit);
     put_limit(b, &ca->domain_limit);
     put_limit(b, &ca->failures_limit);
+    put_limit(b, &ca->requests_limit);
     frame_put_text(b, ca->staging);
     put_where(b, &ca->where);
 }

@@ -51,6 +51,7 @@ struct conf_ca {
     struct conf_limit same_names_limit; /* certificates of exactly the same names */
     struct conf_limit domain_limit;     /* certificates of one registered domain */
     struct conf_limit failures_limit;   /* failed authorizations of one name */
+    struct conf_limit requests_limit;   /* to the directory's server, of all its entries */
     char *staging;                      /* "" or a CA's name */
     struct conf_where where;            /* line 0: a preset that no file writes */
 };

@@ -117,6 +117,7 @@ static void get_ca(struct in *in, struct conf_ca *ca)
     get_limit(in, &ca->same_names_limit);
     get_limit(in, &ca->domain_limit);
     get_limit(in, &ca->failures_limit);
+    get_limit(in, &ca->requests_limit);
     ca->staging = get_text(in);
     get_where(in, &ca->where);
 }

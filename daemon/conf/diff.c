@@ -117,7 +117,8 @@ static bool account_eq(const struct conf_ca *a, const struct conf_ca *b)
            limit_eq(&a->orders_limit, &b->orders_limit) &&
            limit_eq(&a->same_names_limit, &b->same_names_limit) &&
            limit_eq(&a->domain_limit, &b->domain_limit) &&
-           limit_eq(&a->failures_limit, &b->failures_limit);
+           limit_eq(&a->failures_limit, &b->failures_limit) &&
+           limit_eq(&a->requests_limit, &b->requests_limit);
 }
 
 static bool ca_eq(const struct conf_ca *a, const struct conf_ca *b)

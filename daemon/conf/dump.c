@@ -102,6 +102,7 @@ static void add_limits(struct json *ca_json, const struct conf_ca *ca)
         {"same_names", &ca->same_names_limit},
         {"domain", &ca->domain_limit},
         {"failures", &ca->failures_limit},
+        {"requests", &ca->requests_limit},
     };
     struct json *o = NULL;
     char per[32];

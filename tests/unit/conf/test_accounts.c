@@ -32,9 +32,11 @@ static void test_presets(void **state)
     limit(&ca->same_names_limit, 5, 7 * 24 * HOUR);
     limit(&ca->domain_limit, 50, 7 * 24 * HOUR);
     limit(&ca->failures_limit, 5, HOUR);
+    limit(&ca->requests_limit, 18, 1000);
     ca = conf_find_ca(c, "near");
     assert_string_equal(ca->preset, "letsencrypt-staging");
     limit(&ca->orders_limit, 1500, 3 * HOUR);
+    limit(&ca->requests_limit, 18, 1000);
     /* at another address it is another CA: nothing is known of it */
     ca = conf_find_ca(c, "google");
     assert_string_equal(ca->preset, "");
@@ -62,6 +64,25 @@ static void test_budgets_are_shared(void **state)
     assert_int_equal(conf_find_ca(c, "apart")->account_key, CONF_ACCOUNT_ES256);
     limit(&conf_find_ca(c, "corp")->failures_limit, 3, 24 * HOUR);
     limit(&conf_find_ca(c, "corp")->orders_limit, 0, 0);
+}
+
+/* Two accounts at one server come by one door. */
+static void test_requests_are_of_the_directory(void **state)
+{
+    struct fixture *f = *state;
+    const struct conf *c =
+        fixture_load(f, "cas:\n  letsencrypt: {limits: {requests: 100/1s, orders: 9/1h}}\n"
+                        "  apart: {preset: letsencrypt, account: apart}\n"
+                        "  corp: {directory: \"https://ca.example/d\"}\n");
+
+    fixture_good(f);
+    limit(&conf_find_ca(c, "apart")->requests_limit, 100, 1000);
+    limit(&conf_find_ca(c, "apart")->orders_limit, 300, 3 * HOUR);
+    limit(&conf_find_ca(c, "corp")->requests_limit, 0, 0);
+    fixture_load(f, "cas:\n  letsencrypt: {limits: {requests: 100/1s}}\n"
+                    "  apart: {preset: letsencrypt, account: apart, limits: {requests: 99/1s}}\n");
+    fixture_says(f, false, "renewd.yaml", 3, 3,
+                 "limits: apart has the directory of letsencrypt, at ");
 }
 
 static void test_bindings(void **state)
@@ -203,6 +224,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(test_presets),
         T(test_budgets_are_shared),
+        T(test_requests_are_of_the_directory),
         T(test_bindings),
         T(test_missing_binding_in_kept_file),
         T(test_conflict_with_kept_file),

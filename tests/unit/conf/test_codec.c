@@ -12,7 +12,7 @@
 static const char rich[] =
     "defaults: {deploy: [web, {run: [x, \"%d\"], once: true}], agree_tos: true}\n"
     "cas: {corp: {directory: \"https://ca.example/d\", staging: letsencrypt-staging,\n"
-    "  limits: {orders: 9/1h, failures: 2/1d}, account_key: ed25519},\n"
+    "  limits: {orders: 9/1h, failures: 2/1d, requests: 20/1s}, account_key: ed25519},\n"
     "  google: {eab: {kid: K1, hmac_key: topsecret}}}\n"
     "dns: {check: warn, zones: {a: {servers: [192.0.2.1]}, b.a: {ask: resolvers}}}\n"
     "providers:\n"
@@ -69,6 +69,7 @@ static void check_members(const struct conf *c)
     assert_null(conf_next_variant(c, k));
     assert_int_equal(ca->orders_limit.n, 9);
     assert_int_equal(ca->failures_limit.per_ms, 86400000);
+    assert_int_equal(ca->requests_limit.n, 20);
     assert_int_equal(ca->account_key, CONF_ACCOUNT_ED25519);
     assert_string_equal(conf_find_ca(c, "google")->eab_kid, "K1");
     assert_null(conf_find_ca(c, "google")->eab_hmac_key.value);
