@@ -26,6 +26,7 @@ struct acme_call {
     acme_ari_fn *done;
     void *arg;
     struct directory_wait directory;
+    struct gate_pass pass;
     struct http_call *get;
     struct retry retry;
     struct timer timer;
@@ -37,6 +38,7 @@ void acme_call_cancel(struct acme_call *c)
     if (!c)
         return;
     directory_wait_cancel(&c->directory);
+    gate_leave(&c->pass);
     http_cancel(c->get);
     timer_cancel(&c->timer);
     defer_cancel(&c->defer);
@@ -73,7 +75,7 @@ static void failed(struct acme_call *c, const struct err *err)
     finish(c, &ari, err);
 }
 
-static void get(void *arg);
+static void enter(void *arg);
 
 static void have_reply(void *arg, const struct http_reply *reply, const struct err *err)
 {
@@ -105,7 +107,7 @@ static void have_reply(void *arg, const struct http_reply *reply, const struct e
     if (e.http == 405)
         directory_expire(c->ca->server);
     if (retry_next(&c->retry, &e, now, c->ca->env->rng, &delay))
-        timer_after(c->loop, &c->timer, delay, get, c);
+        timer_after(c->loop, &c->timer, delay, enter, c);
     else
         failed(c, &e);
 }
@@ -122,6 +124,14 @@ static void get(void *arg)
     c->get = http_start(c->ca->server->site, &r, have_reply, c);
 }
 
+static void enter(void *arg)
+{
+    struct acme_call *c = arg;
+
+    if (gate_enter(c->ca->server->gate, &c->pass, GATE_QUESTION, get, c))
+        get(c);
+}
+
 static void have_directory(void *arg, const struct directory_doc *doc, const struct err *err)
 {
     struct acme_call *c = arg;
@@ -134,7 +144,7 @@ static void have_directory(void *arg, const struct directory_doc *doc, const str
         finish(c, &ari, NULL);
     } else {
         c->url = xasprintf("%s/%s", doc->renewal_info, c->cert_id);
-        get(c);
+        enter(c);
     }
 }
 

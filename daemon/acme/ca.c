@@ -81,6 +81,7 @@ void ca_update(struct ca *c, struct conf *conf, const struct conf_ca *cf)
     c->conf = conf_ref(conf);
     c->cf = cf;
     conf_unref(old);
+    gate_limit(c->server->gate, &cf->requests_limit);
     if (!list_empty(&c->queue)) /* max_orders may have grown */
         loop_defer(c->env->loop, &c->admit, admit, c);
 }

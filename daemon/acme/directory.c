@@ -21,6 +21,7 @@ void directory_init(struct directory *d)
 
 void directory_done(struct directory *d)
 {
+    gate_leave(&d->pass);
     http_cancel(d->call);
     timer_cancel(&d->timer);
     directory_doc_done(&d->doc);
@@ -94,6 +95,7 @@ static void fetched(void *arg, const struct http_reply *reply, const struct err 
     nonce_put(&s->nonces, http_reply_header(reply, "Replay-Nonce"));
     if (reply->status != 200) {
         problem_from_reply(&e, ACME_AT_DIRECTORY, reply, loop_wall_ms(s->env->loop));
+        gate_heard(s->gate, reply, &e);
         failed(s, &e);
         return;
     }
@@ -110,7 +112,7 @@ static void fetched(void *arg, const struct http_reply *reply, const struct err 
     answer(s, NULL);
 }
 
-static void fetch(void *arg)
+static void get(void *arg)
 {
     struct server *s = arg;
     struct http_request r = {.method = "GET",
@@ -120,6 +122,14 @@ static void fetch(void *arg)
                              .max_body = BODY_MAX};
 
     s->directory.call = http_start(s->site, &r, fetched, s);
+}
+
+static void fetch(void *arg)
+{
+    struct server *s = arg;
+
+    if (gate_enter(s->gate, &s->directory.pass, GATE_DOOR, get, s))
+        get(s);
 }
 
 const struct directory_doc *directory_now(const struct server *s)
@@ -147,7 +157,7 @@ void directory_get(struct server *s, struct directory_wait *w, directory_fn *fn,
     w->arg = arg;
     w->waiting = true;
     list_append(&d->waiters, &w->node);
-    if (d->call || timer_armed(&d->timer))
+    if (d->call || d->pass.gate || timer_armed(&d->timer))
         return;
     memset(&d->retry, 0, sizeof(d->retry));
     if (directory_now(s) || loop_mono_ms(s->env->loop) < d->refused_until)

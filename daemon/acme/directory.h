@@ -8,6 +8,7 @@
 #define RENEWD_ACME_DIRECTORY_H
 
 #include "acme/doc.h"
+#include "acme/gate.h"
 #include "acme/retry.h"
 #include "base/list.h"
 #include "io/http.h"
@@ -21,6 +22,7 @@ struct directory {
     int64_t stale_at; /* mono */
     int64_t ahead_ms; /* the CA's clock by ours when it was fetched; 0: it does not say */
     struct list waiters;
+    struct gate_pass pass;
     struct http_call *call;
     struct timer timer;
     struct retry retry;

@@ -28,6 +28,7 @@ void nonces_done(struct nonces *p)
     for (unsigned i = 0; i < NONCE_FETCHES; i++)
         http_cancel(p->fetches[i].call);
     directory_wait_cancel(&p->directory);
+    gate_leave(&p->pass);
     timer_cancel(&p->timer);
 }
 
@@ -72,17 +73,25 @@ void nonce_put(struct nonces *p, const char *text)
     p->pool[at].born = loop_mono_ms(p->server->env->loop);
 }
 
+static unsigned newest(const struct nonces *p)
+{
+    return (p->first + p->n - 1) % NONCE_POOL;
+}
+
+bool nonce_here(struct nonces *p)
+{
+    if (p->n > 0 && loop_mono_ms(p->server->env->loop) - p->pool[newest(p)].born > LIFE_MS)
+        p->n = 0; /* the others are older still */
+    return p->n > 0;
+}
+
 bool nonce_take(struct nonces *p, char out[NONCE_SIZE])
 {
     unsigned at;
 
-    if (p->n == 0)
+    if (!nonce_here(p))
         return false;
-    at = (p->first + p->n - 1) % NONCE_POOL;
-    if (loop_mono_ms(p->server->env->loop) - p->pool[at].born > LIFE_MS) {
-        p->n = 0; /* the others are older still */
-        return false;
-    }
+    at = newest(p);
     p->n--;
     memcpy(out, p->pool[at].text, NONCE_SIZE);
     return true;
@@ -109,6 +118,10 @@ static void fetched(void *arg, const struct http_reply *reply, const struct err 
 
     f->call = NULL;
     p->n_fetches--;
+    if (reply && (reply->status < 200 || reply->status >= 300)) {
+        problem_from_reply(&e, ACME_AT_NONCE, reply, loop_wall_ms(s->env->loop));
+        gate_heard(s->gate, reply, &e);
+    }
     if (nonce_ok(nonce)) {
         p->moved = false;
         nonce_put(p, nonce);
@@ -118,9 +131,8 @@ static void fetched(void *arg, const struct http_reply *reply, const struct err 
     } else if (!reply) {
         e = *err;
         fetch_failed(p, &e);
-    } else if (reply->status < 200 || reply->status >= 300) {
+    } else if (err_is(&e)) {
         p->moved = false;
-        problem_from_reply(&e, ACME_AT_NONCE, reply, loop_wall_ms(s->env->loop));
         fetch_failed(p, &e);
     } else {
         err_set(&e, ERR_PEER,
@@ -186,11 +198,30 @@ static void token_came(void *arg)
     fetch_more(arg);
 }
 
+static bool wanted(const struct nonces *p)
+{
+    return p->n_fetches < p->n_waiters && p->n_fetches < NONCE_FETCHES;
+}
+
+static void passed(void *arg)
+{
+    struct nonces *p = arg;
+    const struct directory_doc *doc = directory_now(p->server);
+
+    if (doc && wanted(p) && p->tokens > 0) {
+        p->tokens--;
+        fetch(p, doc->new_nonce);
+    } else {
+        gate_back(p->server->gate);
+    }
+    fetch_more(p);
+}
+
 static void fetch_more(struct nonces *p)
 {
     const struct directory_doc *doc = directory_now(p->server);
 
-    if (p->n_fetches >= p->n_waiters || p->n_fetches == NONCE_FETCHES)
+    if (!wanted(p) || p->pass.gate)
         return;
     if (!doc) {
         if (!p->directory.waiting)
@@ -198,9 +229,11 @@ static void fetch_more(struct nonces *p)
         return;
     }
     refill(p);
-    for (; p->n_fetches < p->n_waiters && p->n_fetches < NONCE_FETCHES && p->tokens > 0;
-         p->tokens--)
+    for (; wanted(p) && p->tokens > 0; p->tokens--) {
+        if (!gate_enter(p->server->gate, &p->pass, GATE_DOOR, passed, p))
+            return;
         fetch(p, doc->new_nonce);
+    }
     if (p->tokens == 0 && p->n_fetches < p->n_waiters && !timer_armed(&p->timer))
         timer_after(p->server->env->loop, &p->timer, TOKEN_MS, token_came, p);
 }

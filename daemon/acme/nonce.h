@@ -36,8 +36,9 @@ struct nonces {
         struct http_call *call;
     } fetches[NONCE_FETCHES];
     unsigned n_fetches;
-    unsigned tokens;   /* HEADs that may be sent now ... */
-    int64_t tokens_at; /* ... counted at this mono time */
+    struct gate_pass pass; /* of the next HEAD */
+    unsigned tokens;       /* HEADs that may be sent now ... */
+    int64_t tokens_at;     /* ... counted at this mono time */
     struct timer timer;
     bool moved; /* newNonce was answered with 404 or 405: the directory is read again, once */
     struct directory_wait directory;
@@ -48,6 +49,7 @@ void nonces_done(struct nonces *p);
 bool nonce_ok(const char *text); /* RFC 8555 6.5.1; NULL is not */
 /* Keeps it or hands it to who waits; ignores NULL and what is no nonce. */
 void nonce_put(struct nonces *p, const char *text);
+bool nonce_here(struct nonces *p);
 bool nonce_take(struct nonces *p, char out[NONCE_SIZE]); /* false: none here, wait for one */
 
 /* Exactly one of nonce and err. */

@@ -30,6 +30,7 @@ struct request {
     struct directory_wait directory;
     struct account_wait account;
     struct nonce_wait wait;
+    struct gate_pass pass;
     struct keeper_call *sign;
     struct http_call *post;
     struct timer timer;
@@ -42,6 +43,7 @@ static void request_free(struct request *r)
     directory_wait_cancel(&r->directory);
     account_wait_cancel(&r->account);
     nonce_wait_cancel(&r->wait);
+    gate_leave(&r->pass);
     keeper_cancel(r->ca->env->keeper, r->sign);
     http_cancel(r->post);
     timer_cancel(&r->timer);
@@ -188,6 +190,9 @@ static void posted(void *arg, const struct http_reply *reply, const struct err *
         return;
     }
     problem_from_reply(&e, r->spec.where, reply, loop_wall_ms(r->ca->env->loop));
+    /* Of what limits its work on orders it tells with other requests. */
+    if (r->spec.what == KEEPER_READ)
+        gate_heard(s->gate, reply, &e);
     if (str_eq(e.type, "badNonce")) {
         bad_nonce(r, fresh, reply, &e);
         return;
@@ -243,18 +248,50 @@ static void have_nonce(void *arg, const char *nonce, const struct err *err)
         failed(r, NULL, err, false);
         return;
     }
+    timer_cancel(&r->timer);
     str_copy(r->nonce, sizeof(r->nonce), nonce);
     begin(r);
 }
 
-static void get_nonce(struct request *r)
+static void passed(void *arg)
 {
-    struct nonces *p = &r->ca->server->nonces;
+    struct request *r = arg;
+    struct server *s = r->ca->server;
 
-    if (r->nonce[0] || nonce_take(p, r->nonce))
+    timer_cancel(&r->timer);
+    if (r->nonce[0] || nonce_take(&s->nonces, r->nonce)) {
         sign(r);
-    else
-        nonce_wait(p, &r->wait, have_nonce, r);
+    } else { /* others were faster */
+        gate_back(s->gate);
+        nonce_wait(&s->nonces, &r->wait, have_nonce, r);
+    }
+}
+
+static void tell_closed(void *arg)
+{
+    struct request *r = arg;
+    const struct gate *g = r->ca->server->gate;
+    struct err why = g->why;
+
+    if (gate_closed_ms(g) > 0 && r->spec.waits)
+        r->spec.waits(r->arg, &why, gate_closed_ms(g));
+}
+
+/* Through the door with a nonce: none is taken before, and none fetched while others wait who can
+ * use one. */
+static void go(struct request *r)
+{
+    struct server *s = r->ca->server;
+    enum gate_rank rank = r->nonce[0] ? GATE_NONCE_IN_HAND : GATE_REQUEST;
+
+    if (!r->nonce[0] && !nonce_here(&s->nonces) && list_empty(&s->gate->lines[GATE_REQUEST])) {
+        nonce_wait(&s->nonces, &r->wait, have_nonce, r);
+    } else if (gate_enter(s->gate, &r->pass, rank, passed, r)) {
+        passed(r);
+        return;
+    }
+    if (gate_closed_ms(s->gate) > 0)
+        timer_after(r->ca->env->loop, &r->timer, 0, tell_closed, r);
 }
 
 static void have_account(void *arg, const struct err *err)
@@ -296,7 +333,7 @@ static void begin(void *arg)
     if (own_account(r) && !account_ready(&r->ca->account))
         account_get(&r->ca->account, &r->account, have_account, r);
     else
-        get_nonce(r);
+        go(r);
 }
 
 struct request *request_start(struct ca *ca, const struct request_spec *s, request_done_fn *done,

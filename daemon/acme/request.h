@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * One signed request to a CA, to its end. Inside: directory, account, nonce, the keeper's
- * signature, the POST, badNonce (not counted as a failure), short Retry-After, network faults, an
- * account that the CA has lost.
+ * signature, the server's door, the POST, badNonce (not counted as a failure), short Retry-After,
+ * network faults, an account that the CA has lost.
  *
- *   begin -> directory? -> account? -> nonce -> sign -> post -> done
- *     ^------------- wait --------------------------------'
+ *   begin -> directory? -> account? -> nonce -> door -> sign -> post -> done
+ *     ^------------- wait ----------------------------------------'
  */
 #ifndef RENEWD_ACME_REQUEST_H
 #define RENEWD_ACME_REQUEST_H

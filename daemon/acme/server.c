@@ -5,6 +5,17 @@
 
 #include <stdlib.h>
 
+static struct gate *find_gate(const struct list *set, const struct acme_env *env, const char *url)
+{
+    list_each(it, set)
+    {
+        struct server *s = list_item(it, struct server, node);
+        if (str_eq(s->url, url))
+            return gate_ref(s->gate);
+    }
+    return gate_new(env->loop);
+}
+
 static struct server *server_new(const struct acme_env *env, const struct conf_ca *ca)
 {
     struct server *s = xnew(struct server);
@@ -29,10 +40,14 @@ struct server *server_get(struct list *set, const struct acme_env *env, const st
     {
         struct server *s = list_item(it, struct server, node);
         if (str_eq(s->url, ca->directory) && str_eq(s->ca_pem, ca->ca_pem) &&
-            s->timeout_ms == ca->timeout_ms)
+            s->timeout_ms == ca->timeout_ms) {
+            gate_limit(s->gate, &ca->requests_limit);
             return server_ref(s);
+        }
     }
     struct server *s = server_new(env, ca);
+    s->gate = find_gate(set, env, ca->directory);
+    gate_limit(s->gate, &ca->requests_limit);
     list_append(set, &s->node);
     return s;
 }
@@ -51,6 +66,7 @@ void server_unref(struct server *s)
     directory_done(&s->directory);
     nonces_done(&s->nonces);
     http_site_free(s->site);
+    gate_unref(s->gate);
     free(s->url);
     free(s->ca_pem);
     free(s);
