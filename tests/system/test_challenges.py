@@ -8,10 +8,12 @@ import socket
 
 from lab import Lab, World, wait_for
 from lab.core import tool
+from lab.caddy import Caddy
 from lab.names import query
+from lab.proxy import CAProxy
 
 WEB, STATIC, OTHER, TAKEN = 50, 51, 52, 53
-NAMES = {"web": WEB, "tls": WEB, "both": WEB, "root": STATIC, "hook": OTHER, "taken": TAKEN, "wrong": STATIC}
+NAMES = {"web": WEB, "tls": WEB, "both": WEB, "root": STATIC, "hook": OTHER, "taken": TAKEN, "wrong": STATIC, "two": STATIC}
 
 
 def make_world(lab, **pebble):
@@ -210,3 +212,68 @@ def test_external_account():
         daemon.start()
         daemon.ctl("renew", "www.example.test", "--force", "--wait")
         assert world.ca.count("There are now 1 accounts") == 1, lab.log("pebble")[-2000:]
+
+
+def test_external_account_by_address():
+    """As ZeroSSL does it: the CA gives the binding out for an address, and the keeper keeps it."""
+    key = base64.urlsafe_b64encode(os.urandom(32)).decode().rstrip("=")
+    with Lab("byemail") as lab:
+        world = make_world(lab, externalAccountBindingRequired=True, externalAccountMACKeys={"kid-7": key})
+        proxy = CAProxy(lab, world.ca, lab.address(60))
+        proxy.version = "2.10"
+        proxy.replace["/acme/eab-credentials-email"] = (
+            200, json.dumps({"success": 1, "eab_kid": "kid-7", "eab_hmac_key": key}).encode())
+        pebble, world.ca = world.ca, proxy
+        daemon = world.daemon(start=False)
+        config = world.config("  - www.example.test", cas=", email: who+ever@example.test")
+        daemon.write(config.replace("ca: lab", "ca: zerossl").replace("  lab: {", "  zerossl: {"))
+        daemon.start()
+        daemon.wait_state("ok", seconds=60)
+        daemon.check_pair("www.example.test")
+        asked = [body for method, path, body in proxy.requests if "eab-credentials" in path]
+        assert asked == [b"email=who%2Bever%40example.test"], asked
+        stored = next((daemon.state / "accounts").glob("*/eab.json"))
+        assert stored.stat().st_mode & 0o777 == 0o600 and key in stored.read_text()
+        assert pebble.count("There are now 1 accounts") == 1
+
+
+TWO = """
+  - names: [two.example.test]
+    challenge: [http-01, dns-01]
+    http01: {webroot: %s}
+"""
+# So that only the CA finds out what HTTP has.
+UNSEEN = "  zones: {two.example.test: {check: none}, _acme-challenge.two.example.test: {check: require}}"
+
+
+def test_the_next_order_takes_another_type():
+    """Pebble's authorization is dead once http-01 was wrong; the next order begins with dns-01."""
+    with Lab("next") as lab:
+        world = make_world(lab)
+        for folder in ("static", "elsewhere"):
+            (lab.dir / folder).mkdir()
+        nginx(lab, "front", lab.address(STATIC), lab.dir / "elsewhere")
+        daemon = world.daemon(TWO % (lab.dir / "static"), dns=UNSEEN)
+        daemon.wait_state("failed", seconds=30)
+        assert "404" in daemon.status()["two.example.test"]["why"], daemon.status()
+        daemon.stop()
+        daemon.start()
+        daemon.ctl("renew", "two.example.test", "--force", "--wait")
+        daemon.check_pair("two.example.test")
+        explained = daemon.ctl("explain", "two.example.test").stdout
+        assert "the CA found http-01 wrong for two.example.test" in explained, explained
+        assert world.ca.orders() == 2 and not files(lab.dir / "static")
+
+
+def test_another_type_in_the_same_order():
+    """smallstep leaves the challenge pending, with its error: dns-01 of the same authorization will do."""
+    with Lab("same") as lab:
+        world = make_world(lab)
+        world.ca.stop()
+        (lab.dir / "static").mkdir()
+        world.ca = Caddy(lab, world.resolver.address, hosts={"two.example.test": lab.address(99)})
+        daemon = world.daemon(TWO % (lab.dir / "static"), dns=UNSEEN)
+        daemon.wait_state("ok", seconds=60)
+        daemon.check_pair("two.example.test")
+        assert world.ca.orders() == 1
+        assert not files(lab.dir / "static")
