@@ -38,7 +38,7 @@ _renewctl() {
         words='-d -m --agree-tos --ca --challenge --provider --webroot --key --name --no-wait --json --help'
         ;;
     pause | resume) words="ca: provider: --json --help $(_renewctl_names)" ;;
-    revoke) words="--reason --replace --with --force --json --help $(_renewctl_names)" ;;
+    revoke) words="--reason --replace --with --serial --force --json --help $(_renewctl_names)" ;;
     delete) words='--json --help' ;;
     account)
         words='list show rollover update deactivate recover import --key --force --json --help'

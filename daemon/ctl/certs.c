@@ -48,10 +48,11 @@ int verb_revoke(struct ctl *ctl, int argc, char **argv)
          "unspecified keyCompromise affiliationChanged superseded cessationOfOperation"},
         {"replace", NULL, "first put a new one, with a new key, in its place"},
         {"with", "cert-key", "sign by the certificate's own key, not the account's"},
+        {"serial", "HEX", "a former one, which is in archive/, instead of the installed one"},
         {"force", NULL, "do not ask"},
     };
     static const struct ctl_usage usage = {
-        "revoke NAME [--reason R] [--replace] [--with cert-key] [--force]",
+        "revoke NAME [--reason R] [--replace] [--with cert-key] [--serial HEX] [--force]",
         "Revoke a certificate, which cannot be taken back. With --replace a new one with a new key "
         "is ordered and deployed first, and only then the old one is revoked, so that what it "
         "serves does not break; without, nothing is ordered until you ask (renewctl renew NAME).",

@@ -10,6 +10,7 @@
 #include "keeper/tasks.h"
 #include "keeper/verbs.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -30,7 +31,8 @@ struct job {
     const struct conf_ca *ca;
     struct account *account;
     int reason;
-    bool replace, own_key;
+    bool replace, own_key, old; /* old: one of archive/, by its serial */
+    int set;                    /* its folder; -1: live/NAME's */
 };
 
 static struct services_parts parts(const struct job *j)
@@ -43,6 +45,8 @@ static void job_end(struct job *j, int exit, const char *error)
     admin_end(j->call, exit, error);
     conf_unref(j->conf);
     live_done(&j->live);
+    if (j->set >= 0)
+        close(j->set);
     free(j->name);
     free(j);
 }
@@ -66,6 +70,7 @@ static struct job *job_new(const struct verbs_env *env, struct admin_call *c,
     j->conf = conf;
     j->name = xstrdup(name ? name : "");
     j->reason = -1;
+    j->set = -1;
     if (name && statedir_name_ok(name))
         return j;
     if (name && conf_find_cert(conf, name))
@@ -161,7 +166,8 @@ static int take_der(const struct job *j, struct sign_task *t, struct err *e)
 static int take_key(const struct job *j, struct sign_task *t, struct err *e)
 {
     CLEANUP_BUF struct buf pem;
-    CLEANUP_CLOSE int dir = live_open_set(j->env->dir, j->name, e);
+    CLEANUP_CLOSE int dir =
+        j->old ? fcntl(j->set, F_DUPFD_CLOEXEC, 0) : live_open_set(j->env->dir, j->name, e);
     buf_init_secret(&pem, PKEY_PEM_MAX);
     if (dir < 0 || file_read_at(dir, "privkey.pem", true, &pem, NULL, e))
         return err_prefix(e, "its own key is needed to revoke it");
@@ -176,6 +182,11 @@ static void revoked(void *arg, const struct keeper_msg_task_done *m, const struc
     (void)m;
     if (err) {
         log_warn(&log, "revoke: %s", err->detail);
+        if (j->replace) /* it may be out of live/ by now */
+            admin_line(j->call,
+                       "Not revoked: the serial %s. To revoke that one all the same: renewctl "
+                       "revoke %s --serial %s",
+                       j->live.serial, j->name, j->live.serial);
         job_end_err(j, verbs_exit(err), err);
         return;
     }
@@ -183,7 +194,7 @@ static void revoked(void *arg, const struct keeper_msg_task_done *m, const struc
              j->live.serial);
     admin_line(j->call, "%s: the certificate with the serial %s is revoked.", j->name,
                j->live.serial);
-    if (!j->replace && j->cert)
+    if (!j->replace && !j->old && j->cert)
         admin_line(j->call,
                    "It is still in %s/live/%s and nothing is ordered in its place by itself: "
                    "renewctl renew %s does.",
@@ -197,7 +208,7 @@ static void open_revoke(struct job *j)
     static const struct task_handler handler = {.note = on_note, .done = revoked};
     struct task_spec spec = {.kind = j->replace ? KEEPER_TASK_REPLACE : KEEPER_TASK_REVOKE,
                              .ca = j->ca->name,
-                             .cert = j->cert ? j->name : "",
+                             .cert = j->cert && !j->old ? j->name : "",
                              .url = j->account->url,
                              .life_ms = j->replace ? TASK_REPLACE_LIFE_MS : 0,
                              .account = j->account};
@@ -215,10 +226,48 @@ static void open_revoke(struct job *j)
     job_end_err(j, verbs_exit(&e), &e);
 }
 
+/* A former certificate, or the present one. Serials are told with or without leading zeros. */
+static int find_serial(struct job *j, const char *serial, struct err *e)
+{
+    CLEANUP_CLOSE int archive = openat(j->env->dir->archive, j->name, O_RDONLY | O_DIRECTORY);
+    DIR *dir = archive < 0 ? NULL : fdopendir(fcntl(archive, F_DUPFD_CLOEXEC, 0));
+    struct dirent *d;
+    while (dir && j->set < 0 && (d = readdir(dir))) {
+        struct live l = {0};
+        int set = str_starts(d->d_name, "until-") ? file_open_dir_at(archive, d->d_name, NULL) : -1;
+        if (set >= 0 && live_read_set(set, &l, NULL) == 0 &&
+            str_case_eq(l.serial + strspn(l.serial, "0"), serial + strspn(serial, "0"))) {
+            live_done(&j->live);
+            j->live = l;
+            j->set = set;
+            continue;
+        }
+        live_done(&l);
+        if (set >= 0)
+            close(set);
+    }
+    if (dir)
+        closedir(dir);
+    j->old = true;
+    return j->set >= 0 ? 0
+                       : err_set(e, ERR_CONFIG, "%s has no certificate with the serial %s", j->name,
+                                 serial);
+}
+
+static int read_subject(struct job *j, const char *serial, struct err *e)
+{
+    if (live_read(j->env->dir, j->name, &j->live, e))
+        return -1;
+    bool present = j->live.present && str_case_eq(j->live.serial, serial ? serial : j->live.serial);
+    return serial && !present ? find_serial(j, serial, e) : 0;
+}
+
 static int check_replace(const struct job *j, struct err *e)
 {
     if (!j->replace)
         return 0;
+    if (j->old)
+        return err_set(e, ERR_CONFIG, "what --serial names is replaced already");
     if (!j->cert)
         return err_set(e, ERR_CONFIG, "%s is not in the configuration: it cannot be replaced",
                        j->name);
@@ -243,8 +292,8 @@ static void do_revoke(void *arg, struct admin_call *c, const struct json *reques
     j->replace = json_bool(request, "replace", false);
     j->own_key = str_eq(with, "cert-key");
     j->cert = conf_find_cert(j->conf, j->name);
-    if (live_read(env->dir, j->name, &j->live, &e)) {
-        job_end_err(j, ADMIN_FAILED, &e);
+    if (read_subject(j, json_text(request, "serial"), &e)) {
+        job_end_err(j, verbs_exit(&e), &e);
     } else if (!j->live.present) {
         job_end(j, ADMIN_USAGE,
                 j->cert ? "there is no certificate yet" : "there is no certificate of that name");
@@ -276,31 +325,30 @@ static void mend_link(int dir, struct err *e)
 
 /* live/NAME goes to archive/NAME/deleted-TIME by one rename; whatever crashes after that, it is
  * deleted, and nothing of it is lost. */
-static int put_away(struct job *j, bool *ret_found, struct err *e)
+static int put_away(struct job *j, const char *name, bool *ret_found, struct err *e)
 {
     const struct statedir *s = j->env->dir;
     char stamp[32], to[48];
     archive_stamp(loop_wall_ms(j->env->loop), stamp);
     snprintf(to, sizeof(to), "deleted-%s", stamp);
-    *ret_found = faccessat(s->live, j->name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+    *ret_found = faccessat(s->live, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
     if (!*ret_found) {
-        *ret_found = faccessat(s->archive, j->name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+        *ret_found = faccessat(s->archive, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
         return 0;
     }
-    if (file_mkdir_at(s->archive, j->name, 0755, e))
+    if (file_mkdir_at(s->archive, name, 0755, e))
         return -1;
-    CLEANUP_CLOSE int archive = file_open_dir_at(s->archive, j->name, e);
+    CLEANUP_CLOSE int archive = file_open_dir_at(s->archive, name, e);
     if (archive < 0)
         return -1;
-    if (renameat(s->live, j->name, archive, to))
-        return err_sys(e, errno, "cannot move live/%s to archive/%s/%s", j->name, j->name, to);
+    if (renameat(s->live, name, archive, to))
+        return err_sys(e, errno, "cannot move live/%s to archive/%s/%s", name, name, to);
     if (file_fsync_dir(archive, e) || file_fsync_dir(s->live, e))
         return -1;
     CLEANUP_CLOSE int dir = file_open_dir_at(archive, to, NULL);
     if (dir >= 0)
         mend_link(dir, NULL);
-    admin_line(j->call, "%s: its files are in %s/archive/%s/%s now.", j->name, s->path, j->name,
-               to);
+    admin_line(j->call, "%s: its files are in %s/archive/%s/%s now.", name, s->path, name, to);
     return 0;
 }
 
@@ -314,6 +362,23 @@ static void forgotten(void *arg, const struct keeper_msg_task_done *m, const str
         job_end(j, ADMIN_DONE, NULL);
 }
 
+/* Its other keys, which are not configured without it. */
+static int put_variants_away(struct job *j, struct err *e)
+{
+    CLEANUP_FREE char *prefix = xasprintf("%s+", j->name);
+    int fd = openat(j->env->dir->live, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc = 0;
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    struct dirent *d;
+    bool found;
+    while (dir && rc == 0 && (d = readdir(dir))) {
+        if (str_starts(d->d_name, prefix) && !conf_find_cert(j->conf, d->d_name))
+            rc = put_away(j, d->d_name, &found, e);
+    }
+    if (dir)
+        closedir(dir);
+    return rc;
+}
+
 static void delete_now(struct job *j)
 {
     static const struct task_handler handler = {.note = on_note, .done = forgotten};
@@ -321,7 +386,7 @@ static void delete_now(struct job *j)
     struct log_ctx log = {j->env->log, j->name};
     struct err e = ERR_INIT;
     bool found;
-    if (put_away(j, &found, &e)) {
+    if (put_away(j, j->name, &found, &e) || put_variants_away(j, &e)) {
         job_end_err(j, ADMIN_FAILED, &e);
         return;
     }

@@ -61,6 +61,14 @@ def test_revoke():
         daemon.check_pair(NAME)
         assert daemon.status()[NAME]["state"] == "ok"
 
+        # A former one, by its serial.
+        third = serial(daemon)
+        daemon.ctl("renew", NAME, "--force", "--wait")
+        assert daemon.ctl("revoke", NAME, "--serial", "12ab", "--force", check=False).returncode == 2
+        daemon.ctl("revoke", NAME, "--serial", third, "--reason", "keyCompromise", "--force")
+        assert status_at_ca(world, third)["Status"] == "Revoked"
+        assert status_at_ca(world, serial(daemon))["Status"] == "Valid" and daemon.status()[NAME]["state"] == "ok"
+
         # An account of its own for b no longer: by the certificate's key.
         daemon.stop()
         for account in (daemon.state / "accounts").iterdir():
