@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ISC
 """The main job against real CAs and name servers."""
+import collections
 import json
 import socket
 import threading
@@ -127,6 +128,24 @@ def test_two_hundred_at_once():
 
 
 test_two_hundred_at_once.limit = 300
+
+
+def test_rate_of_requests():
+    """However many certificates begin at once, and whatever else there is to ask: 20 requests a second."""
+    with Lab("rate") as lab:
+        world = World(lab, {})
+        names = [f"n{i}.example.test" for i in range(40)]
+        daemon = world.daemon("\n".join(f"  - {n}" for n in names), cas=", limits: {requests: 20/1s}")
+        daemon.wait_state("ok", seconds=90)
+        asked = [line for line in lab.log(world.ca.name).splitlines() if "calling handler()" in line]
+        seconds = collections.Counter(next(w for w in line.split() if w.count(":") == 2) for line in asked)
+        assert len(asked) >= 7 * len(names), len(asked)
+        # The slack is for what the way to the server holds up; without the limit it is hundreds.
+        assert max(seconds.values()) <= 25, seconds
+        assert len(asked) <= 20 * (len(seconds) + 1), seconds
+        # ... and none is thrown away: one nonce to begin with, the others come with the answers.
+        assert sum("HEAD" in line for line in asked) < 20, asked[:40]
+        assert world.ca.orders() == len(names), world.ca.orders()
 
 
 def test_ca_that_lost_the_account():
