@@ -74,9 +74,10 @@ static char *file_name(const char *name)
 
 /* ---- reading ---- */
 
-static int take_names(struct pending *k, const struct json *meta)
+static int take_meta(struct pending *k, const struct json *meta)
 {
     const struct json *names = json_get(meta, "names");
+    k->must_staple = json_bool(meta, "must_staple", false);
     k->names = xcalloc(json_len(names) + 1, sizeof(*k->names));
     for (const struct json *it = json_first(names); it; it = json_after(it)) {
         const char *name = json_as_text(it);
@@ -122,7 +123,7 @@ static int take_parts(struct pending *k, const struct buf *text, struct err *e)
     if (!key || !csr || csr < key)
         return err_set(e, ERR_LOCAL, "it was not written to its end");
     CLEANUP_JSON struct json *meta = json_parse(p, (size_t)(key - p), e);
-    if (!meta || take_names(k, meta))
+    if (!meta || take_meta(k, meta))
         return err_set(e, ERR_LOCAL, "its first line is damaged");
     if (take_key(k, key + 1, (size_t)(csr - key - 1), e))
         return -1;
@@ -201,7 +202,8 @@ const struct pending *pending_of(struct pendings *p, const struct conf_cert *cer
 
 bool pending_fits(const struct pending *k, const struct conf_cert *cert)
 {
-    if (k->n_names != cert->n_names || (int)k->type != (int)cert->key)
+    if (k->n_names != cert->n_names || (int)k->type != (int)cert->key ||
+        k->must_staple != cert->must_staple)
         return false;
     for (size_t i = 0; i < k->n_names; i++) {
         if (!str_eq(k->names[i], cert->names[i].name))
@@ -217,6 +219,8 @@ static int make_text(const struct pending *k, const struct buf *csr, struct buf 
     CLEANUP_JSON struct json *m = json_object();
     json_add_int(m, "version", 1);
     json_add_text(m, "key", key_type_name(k->type));
+    if (k->must_staple)
+        json_add_bool(m, "must_staple", true);
     struct json *names = json_add_array(m, "names");
     for (size_t i = 0; i < k->n_names; i++)
         json_add_text(names, NULL, k->names[i]);
@@ -232,15 +236,17 @@ struct pending *pending_make(const struct conf_cert *cert, struct pkey *key, str
                              struct err *e)
 {
     CLEANUP_FREE const char **names = pending_names(cert);
+    const struct csr_want want = {names, cert->n_names, cert->must_staple};
     CLEANUP_BUF struct buf csr;
     buf_init(&csr, CSR_MAX);
     buf_init_secret(ret_text, FILE_MAX);
     struct pending *k = xnew(struct pending);
     buf_init_secret(&k->pem, PKEY_PEM_MAX);
     k->type = pkey_type(key);
+    k->must_staple = cert->must_staple;
     memcpy(k->spki, pkey_spki(key), SHA256_LEN);
     copy_names(k, cert);
-    if (csr_put(key, names, cert->n_names, &csr, e) || pkey_to_pem(key, &k->pem, e)) {
+    if (csr_put_want(key, &want, &csr, e) || pkey_to_pem(key, &k->pem, e)) {
         pending_free(k);
         return NULL;
     }

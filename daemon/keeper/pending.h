@@ -22,6 +22,7 @@ struct pending {
     char **names;
     size_t n_names;
     enum key_type type;
+    bool must_staple;
     uint8_t spki[SHA256_LEN];
 };
 
@@ -35,7 +36,7 @@ const struct pending *pending_get(struct pendings *p, const char *name, struct e
 /* The same of a configured certificate. With a CSR of the user's own there is always one, without
  * a key and without a file; it is valid until the next call for that certificate. */
 const struct pending *pending_of(struct pendings *p, const struct conf_cert *cert, struct err *e);
-/* Its names and key type are what the configuration says now. */
+/* Its names, key type and extensions are what the configuration says now. */
 bool pending_fits(const struct pending *k, const struct conf_cert *cert);
 /* Makes the CSR; *ret_text (initialised here, secret) is what pending_write() takes. */
 struct pending *pending_make(const struct conf_cert *cert, struct pkey *key, struct buf *ret_text,
