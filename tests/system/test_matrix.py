@@ -105,6 +105,7 @@ CERTIFICATES = """
   - {names: [file.example.test], deploy: [files]}
   - {names: [ed.example.test], ca: ed25519}
   - {names: [unbound.example.test], ca: unbound}
+  - {names: [staple.example.test], must_staple: true}
   - {names: [week.example.test], profile: shortlived}
   - {names: [soft.example.test], profile: {name: nowhere, on_missing: default}}
   - {names: [hard.example.test], profile: {name: nowhere, on_missing: fail}}
@@ -257,6 +258,8 @@ def every_kind(version):
         daemon.wait_state("failed", names=refused)
         check_refusals(daemon, refused)
         assert version == "2.4" or days(daemon, "week.example.test") == 6, daemon.status()["week.example.test"]
+        staple = field(lab, pem(daemon.live("staple.example.test") / "cert.pem")[0], "-text")
+        assert "status_request" in staple or version == "2.4", staple
         check_keys(lab, daemon)
         check_roots(lab, world, daemon, roots)
         check_files(lab, files, key_of(lab, daemon, "file.example.test"))
