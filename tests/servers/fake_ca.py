@@ -29,8 +29,8 @@ orders newOrder order authz challenge finalize certificate renewalInfo revokeCer
 
 OPTIONs of a CA: terms (URL), eab {kid: base64url key}, eab_in_meta, meta (null: absent), directory (merged),
 profiles {name: text}, orders_list (true).
-OPTIONs of a name: proved BOOL (authorizations are valid at once), challenges [..] (literally), validation ["error", "fail", "ok"] (result
-of each answer, the last one stays; "error": pending with an error, "400": refused, though it is valid), heals N
+OPTIONs of a name: proved BOOL (authorizations are valid at once), challenges [..] (literally), validation
+["error", "fail", "ok"] (result of each answer, the last one stays; "error": pending with an error, "400": refused, though it is valid), heals N
 (reads of the authorization after which a pending error mends itself), slow N (reads of the order while it still is
 pending), processing N (reads of the order), fate {"invalid": problem or null} of a finalized order,
 identifiers (literally), shuffle, variant (of Issuer.VARIANTS), life S, ari (window in seconds from now).
