@@ -231,7 +231,8 @@ static void use_address(struct handshake *s, const struct dns_addr *addr)
 
     ((struct sockaddr_in *)&bare.sa)->sin_port = 0; /* at the same place in IPv6 */
     dns_addr_text(&bare, address, sizeof address);
-    CLEANUP_FREE char *url = xasprintf("%s://%s:%u/", p->way->scheme, p->sni, p->port);
+    CLEANUP_FREE char *url = xasprintf(strchr(p->sni, ':') ? "%s://[%s]:%u/" : "%s://%s:%u/",
+                                       p->way->scheme, p->sni, p->port);
     CLEANUP_FREE char *to = xasprintf(v6 ? "::[%s]:%u" : "::%s:%u", address, p->port);
     s->connect_to = curl_slist_append(NULL, to);
     if (!s->connect_to)

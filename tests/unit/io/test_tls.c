@@ -257,6 +257,8 @@ static void the_name_chooses_the_certificate(void **state)
     assert_memory_not_equal(got.leaf, buf_str(&certificate), 200);
     probe("127.0.0.1", "", 3000);
     assert_memory_equal(got.leaf, buf_str(&certificate), 200);
+    probe("127.0.0.1", "2001:db8::7", 3000); /* an address is never asked for by name */
+    assert_memory_equal(got.leaf, buf_str(&certificate), 200);
 }
 
 static void the_kind_of_key_is_chosen(void **state)
