@@ -20,8 +20,8 @@ struct ctl {
 typedef int ctl_verb_fn(struct ctl *ctl, int argc, char **argv);
 
 ctl_verb_fn verb_status, verb_plan, verb_explain, verb_renew, verb_deploy, verb_records,
-    verb_preflight, verb_reload, verb_check, verb_plugin, verb_account, verb_revoke, verb_delete, verb_pause, verb_issue,
-    verb_backup;
+    verb_preflight, verb_reload, verb_check, verb_plugin, verb_account, verb_revoke, verb_delete,
+    verb_pause, verb_issue, verb_backup;
 
 /* As renew NAME --wait; a certificate that is in order already is as good. */
 int act_wait(struct ctl *ctl, const char *name);

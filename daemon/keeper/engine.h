@@ -44,9 +44,9 @@ void engine_free(struct engine *g); /* kills */
 void engine_offer(struct engine *g, struct conf *c);
 bool engine_is_offered(const struct engine *g);
 void engine_answer(struct engine *g, enum keeper_msg_type type, uint32_t id, const void *msg,
-                   int fd);         /* takes fd */
+                   int fd);                /* takes fd */
 bool engine_is_up(const struct engine *g); /* one that has its configuration */
-bool engine_ping(struct engine *g); /* false: none is up that could answer */
-void engine_stop(struct engine *g); /* in order, within 10 s, else by force */
+bool engine_ping(struct engine *g);        /* false: none is up that could answer */
+void engine_stop(struct engine *g);        /* in order, within 10 s, else by force */
 
 #endif

@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #define COPY "backup.db"
+#define COPY_PATH "engine/" COPY
 #define TAR_MS (30 * 60000)
 #define FIXED_ARGS 24
 
@@ -121,7 +122,7 @@ static void copied(void *arg, const struct keeper_msg_task_done *m, const struct
                                        "--transform=flags=r;s,^/,config/,",
                                        "--absolute-names",
                                        "-C"};
-    static const char *const folders[] = {"live", "archive", "accounts", "pending", "engine/" COPY};
+    static const char *const folders[] = {"live", "archive", "accounts", "pending", COPY_PATH};
     static const char *const env[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", NULL};
     struct job *j = arg;
     struct err e = ERR_INIT;

@@ -63,7 +63,8 @@ struct job_handler {
     void (*gone)(void *arg);
     /* The CA found a challenge to be wrong: for job_spec.avoid of the next attempt. */
     void (*refused)(void *arg, const char *name, enum conf_challenge type);
-    /* Is in live/ now, or would be if the job was not a rehearsal; valid for the call. Before ended(). */
+    /* Is in live/ now, or would be if the job was not a rehearsal; valid for the call. Before
+     * ended(). */
     void (*installed)(void *arg, const struct keeper_installed *i);
     /* Last; job_free() is due. */
     void (*ended)(void *arg, const struct job_result *r);

@@ -6,8 +6,8 @@
 #include "renew/flow.h"
 #include "renew/outcome.h"
 #include "renew/poll.h"
-#include "renew/rehearse.h"
 #include "renew/prove.h"
+#include "renew/rehearse.h"
 
 #include <stdlib.h>
 #include <string.h>

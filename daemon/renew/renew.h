@@ -111,7 +111,8 @@ enum { RENEW_FORCE = 1 /* although not due */ };
  * force: (ERR_DENIED, type "not-due"). The outcome is told to watchers. */
 int renew_start(struct renew *r, const char *name, unsigned flags, struct err *e);
 int renew_deploy(struct renew *r, const char *name, struct err *e);
-/* A real order at the staging of its CA, of which nothing stays. The outcome is told to watchers. */
+/* A real order at the staging of its CA, of which nothing stays. The outcome is told to watchers.
+ */
 int renew_rehearse(struct renew *r, const char *name, struct err *e);
 /* what: "NAME", "ca:NAME", "provider:NAME". 0: done() is called once it is durable, *ret_was says
  * whether it was paused before; -1: there is none of that name (ERR_CONFIG). */

@@ -8,9 +8,9 @@
 #include "renew/cert.h"
 #include "renew/deploy.h"
 #include "renew/job.h"
+#include "renew/limits.h"
 #include "renew/pause.h"
 #include "renew/preflight.h"
-#include "renew/limits.h"
 #include "renew/renew.h"
 #include "renew/scheduler.h"
 
@@ -41,7 +41,7 @@ struct renew {
     unsigned polling;
     struct list watches;
     struct list rehearsals; /* rehearse.c */
-    struct list explains; /* questions to the store, see status.c */
+    struct list explains;   /* questions to the store, see status.c */
     unsigned telling;
     unsigned records; /* ends of orders that are being stored */
     /* starting */
