@@ -347,6 +347,153 @@ static void test_add_fails(void **state)
     assert_string_equal(records(f), "");
 }
 
+/* Of which value, for those that can go another way. */
+static void test_which_value_failed(void **state)
+{
+    struct fixture *f = *state;
+    struct conf_name elsewhere = f->conf.names[0];
+    char name[] = "www.nowhere.net";
+    elsewhere.name = name;
+    struct publish_value values[2] = {
+        {.name = &f->conf.names[0], .owner = OWNER, .value = V1},
+        {.name = &elsewhere, .owner = "_acme-challenge.www.nowhere.net", .value = V2},
+    };
+    f->readies = 0;
+    start_values(f, values, 2);
+    while (!f->readies)
+        fake_run_for(f->loop, 100);
+    assert_int_not_equal(f->err.cls, ERR_NONE);
+    assert_null(publication_error(f->running, 0));
+    assert_non_null(publication_error(f->running, 1));
+    clean(f);
+
+    f->fake->fail_adds = 1;
+    run(f);
+    assert_non_null(publication_error(f->running, 0));
+    assert_null(publication_error(f->running, 1));
+    clean(f);
+}
+
+/* ---- records that stay ---- */
+
+static void on_swept(void *arg, unsigned removed, unsigned failed, const struct err *first)
+{
+    struct fixture *f = arg;
+    (void)first;
+    f->cleaned = removed + failed;
+}
+
+static void keep(struct fixture *f, const char *owner, const char *text)
+{
+    const struct publish_value value = {.name = &f->conf.names[0], .owner = owner, .value = text};
+    f->readies = 0;
+    start_values(f, &value, 1);
+    while (!f->readies)
+        fake_run_for(f->loop, 100);
+    assert_int_equal(f->err.cls, ERR_NONE);
+    publication_keep(f->running);
+    f->running = NULL;
+    fake_run_for(f->loop, 1000);
+}
+
+#define STAYS "_validation-persist.example.org"
+
+static void test_kept_records_stay(void **state)
+{
+    struct fixture *f = *state;
+    keep(f, STAYS, "first");
+    assert_string_equal(records(f), STAYS " main for good kept; ");
+    publisher_order_ended(f->publisher, "order-1");
+    publisher_free(f->publisher);
+    make_publisher(f);
+    publisher_recover(f->publisher, NULL, 0);
+    fake_run_for(f->loop, 1000);
+    f->cleaned = 7;
+    publisher_clean_now(f->publisher, on_swept, f);
+    fake_run_for(f->loop, 1000);
+    assert_int_equal(f->cleaned, 0);
+    assert_true(fake_has(f->dns, NS1, STAYS, "first"));
+    /* Another one takes its place. */
+    keep(f, STAYS, "second");
+    assert_true(fake_has(f->dns, NS1, STAYS, "second"));
+    assert_false(fake_has(f->dns, NULL, STAYS, "first"));
+    assert_string_equal(records(f), STAYS " main for good kept; ");
+}
+
+/* ---- records that are looked for ---- */
+
+static bool fits(void *arg, const char *text, size_t n)
+{
+    (void)arg;
+    return n == 4 && memcmp(text, "this", 4) == 0;
+}
+
+static void on_found(void *arg, const struct err *err, const char *warning)
+{
+    struct fixture *f = arg;
+    f->readies++;
+    f->err = *err;
+    str_copy(f->warning, sizeof(f->warning), warning);
+}
+
+static int64_t find(struct fixture *f)
+{
+    const struct publish_find_spec spec = {
+        .owner = STAYS, .fits = fits, .done = on_found, .timeout_ms = 20000};
+    int64_t began = loop_mono_ms(f->loop);
+    f->readies = 0;
+    publish_find_start(f->publisher, &spec, f);
+    while (!f->readies)
+        fake_run_for(f->loop, 100);
+    assert_int_equal(f->readies, 1);
+    return loop_mono_ms(f->loop) - began;
+}
+
+static void test_find(void **state)
+{
+    struct fixture *f = *state;
+    assert_in_range(find(f), 0, 5000); /* at once */
+    assert_int_equal(f->err.cls, ERR_BLOCKED);
+    assert_string_equal(f->err.type, "absent");
+    fake_rr(f->dns, NS1, "example.org", STAYS, "TXT", "that");
+    find(f);
+    assert_int_equal(f->err.cls, ERR_BLOCKED);
+    /* On one server only: waited for, then that one is named. */
+    fake_rr(f->dns, NS1, "example.org", STAYS, "TXT", "this");
+    assert_in_range(find(f), 19000, 25000);
+    assert_int_equal(f->err.cls, ERR_TRANSIENT);
+    assert_non_null(strstr(f->err.detail, NS2));
+    fake_rr(f->dns, NS2, "example.org", STAYS, "TXT", "this");
+    find(f);
+    assert_int_equal(f->err.cls, ERR_NONE);
+    assert_string_equal(f->warning, "");
+}
+
+static void test_find_through_an_alias(void **state)
+{
+    struct fixture *f = *state;
+    alias(f, STAYS, "persist.acme.net");
+    fake_rr(f->dns, OTHER, "acme.net", "persist.acme.net", "TXT", "this");
+    find(f);
+    assert_int_equal(f->err.cls, ERR_NONE);
+}
+
+static void test_cancel_find(void **state)
+{
+    struct fixture *f = *state;
+    const struct publish_find_spec spec = {.owner = STAYS, .fits = fits, .done = on_found};
+    fake_rr(f->dns, NS1, "example.org", STAYS, "TXT", "this");
+    for (int ms = 0; ms < 600; ms += ms < 30 ? 1 : 100) {
+        f->readies = 0;
+        struct publish_find *find = publish_find_start(f->publisher, &spec, f);
+        fake_run_for(f->loop, ms);
+        assert_int_equal(f->readies, 0);
+        publish_find_cancel(find);
+        loop_run(f->loop);
+        assert_int_equal(f->readies, 0);
+    }
+}
+
 static void test_never_visible(void **state)
 {
     struct fixture *f = *state;
@@ -639,6 +786,11 @@ int main(void)
         T(test_named_provider_wins),
         T(test_blocked_name_counts_before_a_slow_one),
         T(test_add_fails),
+        T(test_which_value_failed),
+        T(test_kept_records_stay),
+        T(test_find),
+        T(test_find_through_an_alias),
+        T(test_cancel_find),
         T(test_never_visible),
         T(test_time_limit),
         T(test_check_none),
