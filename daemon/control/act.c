@@ -190,10 +190,9 @@ static bool names_known(const struct control_env *env, const struct json *names,
 }
 
 struct act *act_start(const struct control_env *env, enum act_kind kind, struct lines_peer *peer,
-                      const struct json *request, void (*finished)(void *, struct lines_peer *),
-                      void *arg)
+                      const struct json *request, const struct json *names,
+                      void (*finished)(void *, struct lines_peer *), void *arg)
 {
-    const struct json *names = json_get(request, "names");
     bool due = kind == ACT_RENEW && json_bool(request, "due", false);
     if (!due && json_len(names) == 0) {
         act_refuse(peer, 2, "name at least one certificate");

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "control/act.h"
+#include "control/named.h"
 #include "control/preflight.h"
 #include "control/report.h"
 #include "loop/lines.h"
@@ -31,7 +32,11 @@ struct wait {
     struct lines_peer *peer; /* NULL once it is gone */
     struct act *act;
     struct preflights *preflights;
-    bool was; /* paused */
+    /* explain, pause, resume: one after the other */
+    struct json *names;
+    const struct json *next;
+    struct json *explanation, *others; /* of the first, of the rest */
+    bool pause, was;                   /* was: paused */
 };
 
 static struct wait *wait_new(struct control *c, struct lines_peer *p)
@@ -47,6 +52,9 @@ static struct wait *wait_new(struct control *c, struct lines_peer *p)
 static void wait_free(struct wait *w)
 {
     list_remove(&w->node);
+    json_free(w->names);
+    json_free(w->explanation);
+    json_free(w->others);
     free(w);
 }
 
@@ -79,8 +87,9 @@ static void verb_status(struct control *c, struct lines_peer *p, const struct js
     json_add_text(reply, "version", c->env.version);
     report_time(reply, "started", c->started_ms);
     json_add_int(reply, "generation", c->conf ? (int64_t)c->conf->generation : 0);
-    if (report_status(c->env.renew, json_get(request, "names"), json_bool(request, "failed", false),
-                      now, reply, &e) < 0) {
+    CLEANUP_JSON struct json *names = named_all(c->conf, json_get(request, "names"));
+    if (report_status(c->env.renew, names, json_bool(request, "failed", false), now, reply, &e) <
+        0) {
         refuse_err(p, 2, &e);
         return;
     }
@@ -105,22 +114,47 @@ static void verb_plan(struct control *c, struct lines_peer *p, const struct json
     answer(p, reply, 0);
 }
 
+static void explain_next(struct wait *w);
+
+static void explained_all(struct wait *w)
+{
+    CLEANUP_JSON struct json *reply = json_object();
+    struct lines_peer *p = w->peer;
+    json_add(reply, "explanation", w->explanation);
+    if (json_len(w->others)) { /* an entry with several keys */
+        json_add(reply, "others", w->others);
+        w->others = NULL;
+    }
+    w->explanation = NULL;
+    wait_free(w);
+    answer(p, reply, 0);
+}
+
 static void explained(void *arg, struct json *explanation, const struct err *err)
 {
     struct wait *w = arg;
     struct lines_peer *p = w->peer;
-    wait_free(w);
-    if (!p) {
+    if (!explanation || !p) {
         json_free(explanation);
+        wait_free(w);
+        if (p)
+            refuse_err(p, 1, err);
         return;
     }
-    if (!explanation) {
-        refuse_err(p, 1, err);
-        return;
-    }
-    CLEANUP_JSON struct json *reply = json_object();
-    json_add(reply, "explanation", explanation);
-    answer(p, reply, 0);
+    if (w->explanation)
+        json_add(w->others, NULL, explanation);
+    else
+        w->explanation = explanation;
+    w->next = json_after(w->next);
+    if (w->next)
+        explain_next(w);
+    else
+        explained_all(w);
+}
+
+static void explain_next(struct wait *w)
+{
+    renew_explain(w->control->env.renew, json_as_text(w->next), explained, w);
 }
 
 static void nothing(void *arg, const struct renew_status *s)
@@ -132,13 +166,19 @@ static void nothing(void *arg, const struct renew_status *s)
 static void verb_explain(struct control *c, struct lines_peer *p, const struct json *request)
 {
     const char *name = json_text(request, "name");
-    if (!name || !renew_status(c->env.renew, name, nothing, NULL)) {
+    CLEANUP_JSON struct json *names = named_one(c->conf, name ? name : "(none given)");
+    if (!renew_status(c->env.renew, json_as_text(json_first(names)), nothing, NULL)) {
         CLEANUP_FREE char *text =
             xasprintf("there is no certificate named %.200s", name ? name : "(none given)");
         refuse(p, 2, text);
         return;
     }
-    renew_explain(c->env.renew, name, explained, wait_new(c, p));
+    struct wait *w = wait_new(c, p);
+    w->names = names;
+    w->next = json_first(names);
+    w->others = json_array();
+    names = NULL;
+    explain_next(w);
 }
 
 static void act_finished(void *arg, struct lines_peer *p)
@@ -151,7 +191,8 @@ static void start_act(struct control *c, struct lines_peer *p, const struct json
                       enum act_kind kind)
 {
     struct wait *w = wait_new(c, p);
-    w->act = act_start(&c->env, kind, p, request, act_finished, w);
+    CLEANUP_JSON struct json *names = named_all(c->conf, json_get(request, "names"));
+    w->act = act_start(&c->env, kind, p, request, names, act_finished, w);
     if (!w->act) {
         wait_free(w);
         lines_finish(p);
@@ -171,7 +212,7 @@ static void verb_deploy(struct control *c, struct lines_peer *p, const struct js
 static void verb_preflight(struct control *c, struct lines_peer *p, const struct json *request)
 {
     struct wait *w = wait_new(c, p);
-    w->preflights = preflights_start(&c->env, p, request, act_finished, w);
+    w->preflights = preflights_start(&c->env, c->conf, p, request, act_finished, w);
     if (!w->preflights) {
         wait_free(w);
         lines_finish(p);
@@ -211,16 +252,23 @@ static void verb_clean(struct control *c, struct lines_peer *p, const struct jso
 
 /* ---- pause, resume ---- */
 
+static int pause_next(struct wait *w, struct err *e);
+
 static void paused(void *arg, const struct err *err)
 {
     struct wait *w = arg;
     struct lines_peer *p = w->peer;
+    struct err e = ERR_INIT;
     bool was = w->was;
+    if (err_is(err))
+        e = *err;
+    if (!err_is(&e) && (w->next = json_after(w->next)) && pause_next(w, &e) == 0)
+        return;
     wait_free(w);
     if (!p)
         return;
-    if (err_is(err)) {
-        refuse_err(p, 1, err);
+    if (err_is(&e)) {
+        refuse_err(p, 1, &e);
         return;
     }
     CLEANUP_JSON struct json *reply = json_object();
@@ -228,20 +276,34 @@ static void paused(void *arg, const struct err *err)
     answer(p, reply, 0);
 }
 
+static int pause_next(struct wait *w, struct err *e)
+{
+    bool was = false;
+    int rc =
+        renew_pause(w->control->env.renew, json_as_text(w->next), w->pause, &was, paused, w, e);
+    w->was = w->pause ? w->was && was : w->was || was;
+    return rc;
+}
+
 static void pause_or_resume(struct control *c, struct lines_peer *p, const struct json *request,
                             bool pause)
 {
     const char *what = json_text(request, "name");
     struct err e = ERR_INIT;
+    if (!what) {
+        refuse(p, 2, "name what to pause");
+        return;
+    }
     struct wait *w = wait_new(c, p);
-    if (what && renew_pause(c->env.renew, what, pause, &w->was, paused, w, &e) == 0)
+    w->names = named_one(c->conf, what);
+    w->next = json_first(w->names);
+    w->pause = pause;
+    w->was = pause;
+    if (pause_next(w, &e) == 0)
         return;
     wait_free(w);
     lines_set_data(p, NULL);
-    if (what)
-        refuse_err(p, e.cls == ERR_CONFIG ? 2 : 1, &e);
-    else
-        refuse(p, 2, "name what to pause");
+    refuse_err(p, e.cls == ERR_CONFIG ? 2 : 1, &e);
 }
 
 static void verb_pause(struct control *c, struct lines_peer *p, const struct json *request)
@@ -263,8 +325,7 @@ static const struct verb {
     {"plan", false, verb_plan},          {"records", false, verb_records},
     {"records-clean", true, verb_clean}, {"renew", true, verb_renew},
     {"deploy", true, verb_deploy},       {"preflight", true, verb_preflight},
-    {"pause", true, verb_pause},
-    {"resume", true, verb_resume},
+    {"pause", true, verb_pause},         {"resume", true, verb_resume},
 };
 
 static bool may_act(const struct control *c, const struct lines_peer *p)

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "conf/meant.h"
 #include "control/act.h"
 #include "control/report.h"
 
@@ -129,12 +130,19 @@ static void begin_some(struct preflights *p)
         loop_defer(p->env->loop, &p->end, end, p);
 }
 
-static bool names_known(const struct control_env *env, const struct json *names,
-                        struct lines_peer *peer)
+static const char *full_name(const struct conf *conf, const char *text)
+{
+    size_t n;
+    const struct conf_cert *k = conf ? conf_meant(conf, text, &n) : NULL;
+    return k ? k->name : text;
+}
+
+static bool names_known(const struct control_env *env, const struct conf *conf,
+                        const struct json *names, struct lines_peer *peer)
 {
     for (const struct json *it = json_first(names); it; it = json_after(it)) {
         const char *name = json_as_text(it);
-        if (name && renew_cert_of(env->renew, name))
+        if (name && renew_cert_of(env->renew, full_name(conf, name)))
             continue;
         CLEANUP_FREE char *text =
             xasprintf("there is no certificate named %.200s, and none for that host",
@@ -145,8 +153,8 @@ static bool names_known(const struct control_env *env, const struct json *names,
     return true;
 }
 
-struct preflights *preflights_start(const struct control_env *env, struct lines_peer *peer,
-                                    const struct json *request,
+struct preflights *preflights_start(const struct control_env *env, const struct conf *conf,
+                                    struct lines_peer *peer, const struct json *request,
                                     void (*finished)(void *arg, struct lines_peer *), void *arg)
 {
     const struct json *names = json_get(request, "names");
@@ -154,7 +162,7 @@ struct preflights *preflights_start(const struct control_env *env, struct lines_
         act_refuse(peer, 2, "name at least one certificate");
         return NULL;
     }
-    if (!names_known(env, names, peer))
+    if (!names_known(env, conf, names, peer))
         return NULL;
     struct preflights *p = xnew(struct preflights);
     p->env = env;
@@ -163,7 +171,7 @@ struct preflights *preflights_start(const struct control_env *env, struct lines_
     p->arg = arg;
     p->items = xcalloc(json_len(names), sizeof(*p->items));
     for (const struct json *it = json_first(names); it; it = json_after(it)) {
-        const char *name = json_as_text(it);
+        const char *name = full_name(conf, json_as_text(it));
         p->items[p->n++] = (struct item){
             .owner = p, .name = xstrdup(name), .cert = xstrdup(renew_cert_of(env->renew, name))};
     }

@@ -50,6 +50,22 @@ static bool overdue(const struct renew_status *s, int64_t now_ms)
     return s->state == RENEW_OK && s->next_ms && now_ms - s->next_ms > life / 10;
 }
 
+/* "unicode": names of "names" as people write them, where that differs. */
+static void add_cert(struct json *j, const struct conf_cert *c)
+{
+    struct json *names = json_add_array(j, "names"), *unicode = NULL;
+    json_add_text(j, "entry", c->base);
+    json_add_text(j, "key", c->csr[0] ? "csr" : conf_key_name(c->key));
+    for (size_t i = 0; i < c->n_names; i++) {
+        const struct conf_name *n = &c->names[i];
+        json_add_text(names, NULL, n->name);
+        if (str_eq(n->name, n->unicode))
+            continue;
+        unicode = unicode ? unicode : json_add_object(j, "unicode");
+        json_add_text(unicode, n->name, n->unicode);
+    }
+}
+
 static struct json *status_json(const struct renew_status *s, int64_t now_ms)
 {
     struct json *j = json_object();
@@ -69,9 +85,8 @@ static struct json *status_json(const struct renew_status *s, int64_t now_ms)
     json_add_text(j, "serial", s->serial);
     json_add_text(j, "issuer", s->issuer);
     json_add_text(j, "fingerprint", s->fingerprint);
-    struct json *names = json_add_array(j, "names");
-    for (size_t i = 0; s->cert && i < s->cert->n_names; i++)
-        json_add_text(names, NULL, s->cert->names[i].name);
+    if (s->cert)
+        add_cert(j, s->cert);
     return j;
 }
 

@@ -59,11 +59,20 @@ static void print_now(const struct json *explanation)
     }
 }
 
+static void print_explanation(const struct json *explanation)
+{
+    print_now(explanation);
+    for (const struct json *r = json_first(json_get(explanation, "runs")); r; r = json_after(r))
+        print_run(r);
+}
+
 int verb_explain(struct ctl *ctl, int argc, char **argv)
 {
-    static const struct ctl_usage usage = {
-        "explain NAME", "Show the last orders of a certificate, each step with its reason.", NULL,
-        0, NULL};
+    static const struct ctl_usage usage = {"explain NAME",
+                                           "Show the last orders of a certificate, each step with "
+                                           "its reason; of an entry with several "
+                                           "keys, of each.",
+                                           NULL, 0, NULL};
     CLEANUP_JSON struct json *request = json_object();
     json_add_text(request, "verb", "explain");
     int exit =
@@ -75,10 +84,11 @@ int verb_explain(struct ctl *ctl, int argc, char **argv)
     struct json *reply = NULL;
     exit = client_simple(ctl, request, &reply);
     if (reply) {
-        const struct json *explanation = json_get(reply, "explanation");
-        print_now(explanation);
-        for (const struct json *r = json_first(json_get(explanation, "runs")); r; r = json_after(r))
-            print_run(r);
+        print_explanation(json_get(reply, "explanation"));
+        for (const struct json *x = json_first(json_get(reply, "others")); x; x = json_after(x)) {
+            putchar('\n');
+            print_explanation(x);
+        }
     }
     json_free(reply);
     return exit;

@@ -183,8 +183,8 @@ static const struct cert *find_cert(const struct renew *r, const char *name)
     const struct cert *c = map_get(r->by_name, name);
     for (size_t i = 0; i < r->n && !c; i++)
         for (size_t k = 0; k < r->certs[i]->conf->n_names && !c; k++)
-            if (str_eq(r->certs[i]->conf->names[k].name, name) ||
-                str_eq(r->certs[i]->conf->names[k].unicode, name))
+            if (str_case_eq(r->certs[i]->conf->names[k].name, name) ||
+                str_case_eq(r->certs[i]->conf->names[k].unicode, name))
                 c = r->certs[i];
     return c;
 }
@@ -201,7 +201,8 @@ static const char *only_name(const struct cert *c, const char *name)
     if (str_eq(c->conf->name, name))
         return "";
     for (size_t i = 0; i < c->conf->n_names; i++)
-        if (str_eq(c->conf->names[i].unicode, name))
+        if (str_case_eq(c->conf->names[i].name, name) ||
+            str_case_eq(c->conf->names[i].unicode, name))
             return c->conf->names[i].name;
     return name;
 }

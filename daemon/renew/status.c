@@ -161,6 +161,7 @@ static void add_plan(struct json *to, const struct cert *c)
     flow_next(c, &next);
     fill(c, &next, &s);
     json_add_text(to, "name", c->conf->name);
+    json_add_text(to, "key", c->conf->csr[0] ? "csr" : conf_key_name(c->conf->key));
     json_add_text(to, "state", renew_state_name(s.state));
     json_add_text(to, "ca", s.ca);
     add_time(to, "next", s.next_ms);

@@ -3,6 +3,7 @@
 #include "conf/fixture.h"
 
 #include "base/mem.h"
+#include "conf/meant.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -49,6 +50,47 @@ static void test_spellings(void **state)
         assert_false(n->ip);
         assert_string_equal(f->conf->certs[0].name,
                             cases[i].ascii[0] == '*' ? cases[i].ascii + 2 : cases[i].ascii);
+    }
+}
+
+/* What is typed at renewctl, and what it means. */
+static void test_what_is_meant(void **state)
+{
+    static const struct {
+        const char *text, *name; /* NULL: nothing */
+        size_t n;
+    } cases[] = {
+        {"xn--mnchen-3ya.example", "xn--mnchen-3ya.example", 2},
+        {MUENCHEN ".example", "xn--mnchen-3ya.example", 2},
+        {"*." MUENCHEN ".EXAMPLE.", "xn--mnchen-3ya.example", 2},
+        {MUENCHEN ".example+rsa-2048", "xn--mnchen-3ya.example+rsa-2048", 1},
+        {"xn--mnchen-3ya.example+rsa-2048", "xn--mnchen-3ya.example+rsa-2048", 1},
+        {"xn--mnchen-3ya.example+ecdsa-p256", "xn--mnchen-3ya.example", 1},
+        {"xn--mnchen-3ya.example+rsa-4096", NULL, 0},
+        {"shop", "shop", 1},
+        {"shop+ecdsa-p256", "shop", 1},
+        {"Shop", NULL, 0},
+        {"b.example", NULL, 0}, /* a host of an entry with a name of its own */
+        {"WWW.example.", "www.example", 1},
+        {"+", NULL, 0},
+        {"", NULL, 0},
+    };
+    struct fixture *f = *state;
+    const struct conf *c =
+        fixture_load(f, WITH_PROVIDER "  - {names: [\"*." MUENCHEN ".example\", \"" MUENCHEN
+                                      ".example\"], key: [ecdsa-p256, rsa-2048]}\n"
+                                      "  - {names: [b.example], name: shop}\n  - www.example\n");
+
+    fixture_good(f);
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        size_t n = 9;
+        const struct conf_cert *k = conf_meant(c, cases[i].text, &n);
+
+        assert_int_equal(n, cases[i].n);
+        if (cases[i].name)
+            assert_string_equal(k->name, cases[i].name);
+        else
+            assert_null(k);
     }
 }
 
@@ -196,9 +238,9 @@ static void test_listeners(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {T(test_spellings),     T(test_registered_domains),
-                                       T(test_idn_elsewhere), T(test_addresses),
-                                       T(test_challenges),    T(test_listeners)};
+    const struct CMUnitTest tests[] = {
+        T(test_spellings), T(test_what_is_meant), T(test_registered_domains), T(test_idn_elsewhere),
+        T(test_addresses), T(test_challenges),    T(test_listeners)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -48,8 +48,8 @@ static void fill_cert(struct conf *c, struct conf_cert *cert, size_t i)
     cert->names = arena_alloc(c->arena, 2, sizeof(*cert->names));
     cert->n_names = 1;
     cert->names[0].name = arena_printf(c->arena, "c%zu.example", i);
-    cert->names[0].provider = cert->provider = cert->profile = cert->owner = cert->group =
-        text(c, "");
+    cert->names[0].provider = cert->provider = cert->csr = cert->profile = cert->owner =
+        cert->group = text(c, "");
     cert->enabled = cert->ari = true;
     cert->fallback_after = 3;
     cert->cas.v = arena_alloc(c->arena, 4, sizeof(char *));
