@@ -221,6 +221,75 @@ static void test_contact_and_terms(void **state)
     assert_int_equal(e.cls, ERR_CONFIG);
 }
 
+/* A binding names the key and the URL, is made with the CA's key, and has an account of its own. */
+static void test_external_account(void **state)
+{
+    struct fixture *f = *state;
+    struct err e = ERR_INIT;
+    static char kid[] = "kid-1";
+    char text[4096], id[33], *none = f->cas[0].eab_kid;
+    static const char mac[] = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W";
+    str_copy(id, sizeof(id), accounts_get(f->accounts, &f->cas[0], &e)->id);
+    f->cas[0].eab_kid = kid;
+    f->cas[0].eab_hmac_key.value = secret_new(mac, strlen(mac));
+    struct parts p = must(f, KEEPER_NEW_ACCOUNT, KEEPER_F_EAB);
+    const struct json *binding = json_get(p.payload, "externalAccountBinding");
+    struct json *head = decode(binding, "protected", text);
+    assert_string_equal(json_text(head, "alg"), "HS256");
+    assert_string_equal(json_text(head, "kid"), "kid-1");
+    assert_string_equal(json_text(head, "url"), "https://le.example/x/1");
+    assert_null(json_get(head, "nonce"));
+    json_free(head);
+    struct json *key = decode(binding, "payload", text);
+    assert_string_equal(json_text(key, "x"), json_text(json_get(p.head, "jwk"), "x"));
+    json_free(key);
+    parts_done(&p);
+    assert_string_not_equal(accounts_get(f->accounts, &f->cas[0], &e)->id, id);
+    secret_free(f->cas[0].eab_hmac_key.value);
+    f->cas[0].eab_hmac_key.value = NULL;
+    f->cas[0].eab_kid = none;
+}
+
+/* What the CA gave out for an address: kept over restarts, private. */
+static void test_external_account_by_address(void **state)
+{
+    struct fixture *f = *state;
+    struct err e = ERR_INIT;
+    struct stat st;
+    char text[4096];
+    struct account *a = accounts_get(f->accounts, &f->cas[0], &e);
+    struct keeper_msg_sign m = request(KEEPER_NEW_ACCOUNT, KEEPER_F_EAB);
+    assert_int_equal(ask(f, &m, NULL, &e), -1);
+    assert_string_equal(e.type, KEEPER_NO_BINDING);
+    assert_int_equal(accounts_set_eab(f->accounts, a, "kid-7", "c2VjcmV0LXNlY3JldA", &e), 0);
+    assert_int_equal(stat(fixture_path(f, "accounts/%s/eab.json", a->id), &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0600);
+    accounts_free(f->accounts);
+    f->accounts = accounts_new(&f->dir);
+    struct parts p = must(f, KEEPER_NEW_ACCOUNT, KEEPER_F_EAB);
+    struct json *head = decode(json_get(p.payload, "externalAccountBinding"), "protected", text);
+    assert_string_equal(json_text(head, "kid"), "kid-7");
+    json_free(head);
+    parts_done(&p);
+}
+
+static void test_order_of_an_address(void **state)
+{
+    struct fixture *f = *state;
+    char *name = f->cert.names[0].name, address[] = "192.0.2.7";
+    register_account(f);
+    f->cert.names[0].name = address;
+    f->cert.names[0].ip = true;
+    prepare(f);
+    struct parts p = must(f, KEEPER_NEW_ORDER, 0);
+    const struct json *ids = json_get(p.payload, "identifiers");
+    assert_string_equal(json_text(json_at(ids, 0), "type"), "ip");
+    assert_string_equal(json_text(json_at(ids, 0), "value"), "192.0.2.7");
+    assert_string_equal(json_text(json_at(ids, 1), "type"), "dns");
+    parts_done(&p);
+    f->cert.names[0].name = name;
+}
+
 static void test_find_account(void **state)
 {
     struct fixture *f = *state;
@@ -441,6 +510,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(test_new_account_makes_a_durable_key),
+        T(test_external_account),
+        T(test_external_account_by_address),
+        T(test_order_of_an_address),
         T(test_account_url_is_kept),
         T(test_accounts_are_shared_by_directory_and_name),
         T(test_damaged_account_key_is_an_error_not_a_new_key),
