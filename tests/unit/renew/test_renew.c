@@ -446,6 +446,65 @@ static void mended_at_once_is_seen_in_a_minute(void **state)
     assert_true(world_until(w, world_all_ok, 2 * POLICY_MINUTE));
 }
 
+/* ---- preflights ---- */
+
+static void preflight_spends_no_order(void **state)
+{
+    (void)state;
+    struct world *w = world_new(1);
+    struct site *s = &w->sites[0];
+    s->preflight_fails = s->look_fails = true;
+    world_boot(w);
+    world_run(w, 2 * POLICY_DAY);
+    assert_int_equal(status(w).state, RENEW_BLOCKED);
+    assert_non_null(strstr(status(w).why, "has no CNAME"));
+    assert_int_equal(s->orders, 0);
+    assert_int_equal(w->n_orders, 0);
+    world_crash(w);
+    world_boot(w);
+    world_run(w, POLICY_HOUR);
+    assert_int_equal(s->orders, 0);
+    s->preflight_fails = s->look_fails = false;
+    assert_true(world_until(w, world_all_ok, 25 * POLICY_HOUR));
+    assert_int_equal(s->orders, 1);
+}
+
+/* Once in a life without fault, daily with one; the certificate stays as it is meanwhile. */
+static void looks_ahead_of_time(void **state)
+{
+    (void)state;
+    struct world *w = world_new(1);
+    struct site *s = &w->sites[0];
+    world_boot(w);
+    assert_true(world_until(w, world_all_ok, POLICY_HOUR));
+    int64_t due = status(w).next_ms;
+    world_run(w, due - 8 * POLICY_DAY - w->loop->wall);
+    assert_int_equal(s->preflights, 0);
+    world_run(w, 2 * POLICY_DAY);
+    assert_int_equal(s->preflights, 1);
+    assert_string_equal(status(w).preflight, "");
+    world_run(w, 3 * POLICY_DAY);
+    assert_int_equal(s->preflights, 1);
+    world_run(w, 30 * POLICY_DAY);
+    assert_int_equal(s->installs, 2);
+    due = status(w).next_ms;
+    s->preflight_fails = true;
+    world_run(w, due - 4 * POLICY_DAY - w->loop->wall);
+    assert_int_equal(status(w).state, RENEW_OK);
+    assert_non_null(strstr(status(w).preflight, "has no CNAME"));
+    unsigned before = s->preflights;
+    assert_true(before >= 4 && before <= 6);
+    world_run(w, POLICY_DAY);
+    assert_int_equal(s->preflights, before + 1);
+    s->preflight_fails = false;
+    world_run(w, POLICY_DAY + POLICY_HOUR);
+    assert_string_equal(status(w).preflight, "");
+    before = s->preflights;
+    world_run(w, 10 * POLICY_DAY);
+    assert_int_equal(s->preflights, before);
+    assert_int_equal(s->installs, 3);
+}
+
 /* ---- short lives ---- */
 
 static void short_lives_never_expire(void **state)
@@ -839,6 +898,8 @@ int main(void)
         T(added_and_removed),
         T(waits_for_the_clock),
         T(survives_steps_of_the_clock),
+        T(preflight_spends_no_order),
+        T(looks_ahead_of_time),
         T(once_does_what_is_due),
         T(once_tries_once),
         T(once_waits_no_longer_than_a_quarter),
