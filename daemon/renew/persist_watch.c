@@ -201,7 +201,28 @@ static void take_fact(struct persist_watch *w, const struct store_item *item)
     }
 }
 
-/* Nothing is known of names that have not been proved so yet. */
+static bool has_fact(const struct persist_watch *w, const struct conf_name *name)
+{
+    for (size_t i = 0; i < w->n; i++)
+        if (w->looks[i].name == name)
+            return true;
+    return false;
+}
+
+/* Who the record is for, and how the account is called in it, is the CA's to say. */
+static void tell_unknown(struct persist_watch *w)
+{
+    const struct conf_cert *cert = w->spec.cert;
+    for (size_t i = 0; i < cert->n_names && !cert->persist.write; i++) {
+        const struct conf_name *n = &cert->names[i];
+        const struct conf_challenges *all = types_of(cert, n);
+        if (all->n && all->v[0] == CONF_DNS_PERSIST_01 && name_of(w, n->name) && !has_fact(w, n))
+            findings_add(&w->findings, FINDING_WARN, CHECK, n->name,
+                         "the CA tells with the first order what the record has to say; the order "
+                         "then waits for it");
+    }
+}
+
 static void on_facts(void *arg, const struct store_item *items, size_t n, const struct err *err)
 {
     static const struct persist_find_handler handler = {NULL, on_found};
@@ -210,6 +231,7 @@ static void on_facts(void *arg, const struct store_item *items, size_t n, const 
     w->looks = xcalloc(n ? n : 1, sizeof(*w->looks));
     for (size_t i = 0; !err_is(err) && i < n; i++)
         take_fact(w, &items[i]);
+    tell_unknown(w);
     w->open = w->n + 1;
     for (size_t i = 0; i < w->n; i++)
         w->looks[i].find = persist_find_start(w->spec.publisher, w->spec.loop, &w->looks[i].fact, 0,

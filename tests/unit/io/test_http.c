@@ -161,6 +161,27 @@ static void a_reply_is_read(void **state)
     assert_int_equal(server.connections, 1);
 }
 
+/* Nobody is asked where the name is, and another connection is made each time. */
+static void an_address_stands_in_for_the_name(void **state)
+{
+    struct dns_addr at;
+    char text[64];
+    struct http_request r = {.at = &at};
+
+    (void)state;
+    snprintf(text, sizeof text, "127.0.0.1:%u", server.port);
+    assert_true(dns_addr_parse(text, 80, &at));
+    request("nowhere.invalid", "/hello", &r);
+    assert_int_equal(got.status, 200);
+    assert_non_null(strstr(buf_str(&server.last), "Host: nowhere.invalid"));
+    request("nowhere.invalid", "/hello", &r);
+    assert_int_equal(got.status, 200);
+    assert_int_equal(server.connections, 2);
+    assert_true(dns_addr_parse("127.0.0.1:1", 80, &at));
+    request("nowhere.invalid", "/hello", &r);
+    assert_false(got.replied);
+}
+
 static void chunks_are_joined_and_trailers_dropped(void **state)
 {
     (void)state;
@@ -582,6 +603,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_reply_is_read),
+        TEST(an_address_stands_in_for_the_name),
         TEST(chunks_are_joined_and_trailers_dropped),
         TEST(a_request_is_what_was_asked_for),
         TEST(every_method_works),
