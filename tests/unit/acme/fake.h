@@ -95,6 +95,8 @@ struct fake {
     int posts_in_flight, most_posts; /* at once */
     char *account;                   /* the keeper's */
     int accounts_made;               /* the CA's */
+    char account_log[200];           /* "new+eab find ...": requests to newAccount */
+    bool has_key;                    /* of the account, from before */
     int signatures;
     unsigned last_flags;          /* of the last newOrder */
     int keeper_calls, http_calls; /* alive */

@@ -254,12 +254,25 @@ static void new_order(struct fake *f, struct answer *a, struct query *q)
     put_order(f, &a->body, q->order);
 }
 
+static void put_account_log(struct fake *f, const struct query *q)
+{
+    size_t n = strlen(f->account_log);
+    bool eab = strtoul(q->flags, NULL, 10) & KEEPER_F_EAB;
+
+    snprintf(f->account_log + n, sizeof(f->account_log) - n, "%s%s%s", n ? " " : "",
+             str_eq(q->what, "2") ? "find" : "new", eab ? "+eab" : "");
+}
+
 static void usual_post(struct fake *f, struct answer *a, struct query *q)
 {
     struct order *o = q->order >= 0 && q->order < f->n_orders ? &f->orders[q->order] : NULL;
 
     a->status = 200;
-    if (q->at == ACCT) {
+    if (q->at == ACCT)
+        put_account_log(f, q);
+    if (q->at == ACCT && str_eq(q->what, "2") && !f->accounts_made) {
+        problem(a, 400, "accountDoesNotExist", "no such account");
+    } else if (q->at == ACCT) {
         a->status = f->accounts_made ? 200 : 201;
         f->accounts_made += !f->accounts_made;
         header(a, "Location", BASE "acct/1");

@@ -35,8 +35,8 @@ static void call_done(void *arg)
 {
     struct keeper_call *c = arg, copy = *c;
     struct err e = ERR_INIT;
-    struct keeper_account a = {c->f->account,
-                               *c->f->account || c->f->accounts_made ? "thumbprint" : ""};
+    struct keeper_account a = {
+        c->f->account, *c->f->account || c->f->accounts_made || c->f->has_key ? "thumbprint" : ""};
 
     memset(&c->text, 0, sizeof(c->text));
     call_free(c);

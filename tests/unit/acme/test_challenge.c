@@ -376,6 +376,60 @@ static void test_eab_answers(void **state)
                "");
 }
 
+/* A binding may be good for one use only. */
+static void bind_account(bool has_key, int made, const char *log)
+{
+    static char kid[] = "kid";
+    struct fake f;
+    struct run r;
+
+    begin(&f, &r, one, 1);
+    r.conf->cas->eab_kid = kid;
+    f.has_key = has_key;
+    f.accounts_made = made;
+    run_start(&r, "", false);
+    fake_run(&f, 0);
+    assert_int_equal(r.err.cls, ERR_NONE);
+    assert_string_equal(f.account_log, log);
+    end(&f, &r);
+}
+
+static void test_bindings(void **state)
+{
+    (void)state;
+    bind_account(false, 0, "new+eab");
+    bind_account(true, 0, "find new+eab");
+    bind_account(true, 1, "find");
+}
+
+/* The answer is lost: the account is found by the next attempt, the binding is not sent again. */
+static void test_binding_is_sent_once(void **state)
+{
+    static char kid[] = "kid";
+    static const struct rule lost[] = {{.at = ACCT, .from = 1, .effect = true}};
+    struct fake f;
+    struct run r;
+
+    (void)state;
+    begin(&f, &r, one, 1);
+    r.conf->cas->eab_kid = kid;
+    f.rules = lost;
+    f.n_rules = 1;
+    run_start(&r, "", false);
+    fake_run(&f, 0);
+    assert_int_equal(r.done, 1);
+    assert_int_equal(r.err.cls, ERR_TRANSIENT);
+    assert_string_equal(f.account_log, "new+eab");
+    acme_order_free(r.order);
+    r.done = 0;
+    r.err = (struct err)ERR_INIT;
+    run_start(&r, "", false);
+    fake_run(&f, 0);
+    assert_int_equal(r.err.cls, ERR_NONE);
+    assert_string_equal(f.account_log, "new+eab find");
+    end(&f, &r);
+}
+
 static void test_eab_urls(void **state)
 {
     CLEANUP_FREE char *own = eab_url("https://acme.zerossl.com/v2/DV90");
@@ -404,6 +458,8 @@ int main(void)
         cmocka_unit_test(test_persist_refused),
         cmocka_unit_test(test_address),
         cmocka_unit_test(test_eab_answers),
+        cmocka_unit_test(test_bindings),
+        cmocka_unit_test(test_binding_is_sent_once),
         cmocka_unit_test(test_eab_urls),
     };
     return cmocka_run_group_tests_name("challenge", tests, NULL, NULL);
