@@ -251,8 +251,8 @@ static void test_persist_issuers(void **state)
         "\"issuer-domain-names\":\"ca.test\"",
         "\"issuerDomainNames\":[]",
         "\"issuer-domain-names\":[\"Ca.test\"]",
-        "\"issuer-domain-names\":[\"a\",\"b\",\"c\",\"d\",\"e\",\"f\",\"g\",\"h\",\"i\",\"j\","
-        "\"k\"]",
+        ("\"issuer-domain-names\":[\"a\",\"b\",\"c\",\"d\",\"e\",\"f\",\"g\",\"h\",\"i\",\"j\","
+         "\"k\"]"),
         "\"issuer-domain-names\":[\"ca.test\"],\"accounturi\":\"https://ca/ 1\"",
     };
     struct authz_doc d;
