@@ -118,7 +118,7 @@ static void copied(void *arg, const struct keeper_msg_task_done *m, const struct
                                        "--file=/dev/fd/3",
                                        "--format=posix",
                                        "--numeric-owner",
-                                       "--transform=flags=r;s,^engine/" COPY "$,engine/state.db,",
+                                       ("--transform=flags=r;s,^engine/" COPY "$,engine/state.db,"),
                                        "--transform=flags=r;s,^/,config/,",
                                        "--absolute-names",
                                        "-C"};
