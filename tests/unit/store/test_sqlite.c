@@ -370,6 +370,44 @@ static void test_idle_is_asleep(void **state)
     assert_in_range(voluntary_switches() - before, 0, 3);
 }
 
+/* All that was asked for before it, in a whole database of its own; into the place of whatever lies
+ * there. */
+static void test_a_copy_is_whole(void **state)
+{
+    struct fixture *f = *state;
+    char folder[96], path[128];
+    struct stat st;
+    snprintf(folder, sizeof(folder), "%s/copy", f->dir);
+    snprintf(path, sizeof(path), "%s/state.db", folder);
+    assert_int_equal(mkdir(folder, 0700), 0);
+    put(f, "a", "1");
+    for (int round = 0; round < 2; round++) {
+        f->pending = 2;
+        store_put(f->store, "b", round ? "3" : "2", on_write, f);
+        store_copy(f->store, path, on_write, f);
+        loop_run(f->loop);
+        assert_int_equal(f->failed, 0);
+    }
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+    put(f, "a", "later");
+    struct store *own = f->store;
+    f->store = store_sqlite_open(f->loop, folder, &f->err);
+    assert_non_null(f->store);
+    get(f, "a");
+    assert_string_equal(f->value, "1");
+    get(f, "b");
+    assert_string_equal(f->value, "3");
+    store_close(f->store);
+    f->store = own;
+    f->pending++;
+    store_copy(f->store, "/nonexistent/folder/x.db", on_write, f);
+    loop_run(f->loop);
+    assert_int_equal(f->failed, 1);
+    get(f, "a");
+    assert_string_equal(f->value, "later");
+}
+
 #define T(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 
 int main(void)
@@ -386,6 +424,7 @@ int main(void)
         T(test_newer_schema_is_left_alone),
         T(test_odd_files_are_refused),
         T(test_idle_is_asleep),
+        T(test_a_copy_is_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
