@@ -130,8 +130,36 @@ static void on_closed(void *arg, const struct err *why)
     loop_stop(w->loop);
 }
 
-static const struct keeper_client_handler handler = {
-    .start = on_start, .config = on_config, .ping = on_ping, .stop = on_stop, .closed = on_closed};
+/* What does not fit is left out of the answer, never the answer. */
+static void on_task(void *arg, const struct keeper_task *t)
+{
+    static char orders[KEEPER_MSG_URL_MAX + 2];
+    struct world *w = arg;
+    memset(orders, 'o', KEEPER_MSG_URL_MAX + 1);
+    assert_int_equal(t->kind, KEEPER_TASK_REVOKE);
+    assert_string_equal(t->ca, "le");
+    assert_string_equal(t->cert, "www");
+    assert_string_equal(t->url, "https://le/acct/1");
+    assert_int_equal(t->life_ms, 300000);
+    keeper_client_task_note(w->client, t->id, "asking");
+    struct keeper_task_result r = {.key = KEEPER_KEY_NEW, .url = t->url, .orders = orders};
+    keeper_client_task_done(w->client, t->id, &r, NULL);
+}
+
+static void on_task_end(void *arg, uint64_t id)
+{
+    struct world *w = arg;
+    struct err e = {.cls = ERR_DENIED};
+    keeper_client_task_done(w->client, id, NULL, &e);
+}
+
+static const struct keeper_client_handler handler = {.start = on_start,
+                                                     .config = on_config,
+                                                     .ping = on_ping,
+                                                     .stop = on_stop,
+                                                     .task = on_task,
+                                                     .task_end = on_task_end,
+                                                     .closed = on_closed};
 
 static int setup(void **state)
 {
@@ -265,6 +293,36 @@ static void test_start_config_ping_stop(void **state)
     assert_int_equal(w->generation, 7);
     assert_int_equal(w->pings, 1);
     assert_int_equal(w->stops, 1);
+}
+
+static void check_task(struct world *w, const struct frame_head *h, const union keeper_msg *m)
+{
+    assert_int_equal(h->id, 0);
+    if (h->type == KEEPER_MSG_TASK_NOTE) {
+        assert_int_equal(m->task_note.task, 1ull << 40);
+        assert_string_equal(m->task_note.text, "asking");
+    } else if (m->task_done.task == 1ull << 40) {
+        assert_int_equal(m->task_done.key, KEEPER_KEY_NEW);
+        assert_string_equal(m->task_done.url, "https://le/acct/1");
+        assert_string_equal(m->task_done.orders, "");
+        assert_int_equal(m->task_done.err.cls, ERR_NONE);
+    } else {
+        assert_int_equal(m->task_done.task, 5);
+        assert_int_equal(m->task_done.err.cls, ERR_DENIED);
+        loop_stop(w->loop);
+    }
+}
+
+static void test_tasks(void **state)
+{
+    struct world *w = *state;
+    struct keeper_msg_task t = {1ull << 40, KEEPER_TASK_REVOKE,  "le",
+                                "www",      "https://le/acct/1", 300000};
+    w->answer = check_task;
+    tell(w, KEEPER_MSG_TASK, 0, &t, -1);
+    tell(w, KEEPER_MSG_TASK_END, 0, &(struct keeper_msg_task_end){.task = 5}, -1);
+    loop_run(w->loop);
+    assert_int_equal(w->frames, 3);
 }
 
 static void expect_closed_by(struct world *w)
@@ -702,6 +760,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(test_start_config_ping_stop),
+        T(test_tasks),
         T(test_config_unsealed_is_refused),
         T(test_config_of_other_size_is_refused),
         T(test_config_without_fd_is_refused),
