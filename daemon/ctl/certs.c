@@ -55,7 +55,8 @@ int verb_revoke(struct ctl *ctl, int argc, char **argv)
         "revoke NAME [--reason R] [--replace] [--with cert-key] [--serial HEX] [--force]",
         "Revoke a certificate, which cannot be taken back. With --replace a new one with a new key "
         "is ordered and deployed first, and only then the old one is revoked, so that what it "
-        "serves does not break; without, nothing is ordered until you ask (renewctl renew NAME).",
+        "serves does not break; without, nothing is ordered until you ask (renewctl renew NAME). "
+        "Of an entry with several keys NAME means all of them, NAME+KEY one.",
         options, ARRAY_LEN(options), NULL};
     CLEANUP_JSON struct json *request = json_object();
     struct end e = {.request = request};

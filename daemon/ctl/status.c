@@ -46,6 +46,20 @@ static const char *why_of(const struct json *cert)
     return why ? why : "";
 }
 
+/* On a terminal, an entry that is named by its first host: that as people write it. */
+static char *shown_name(const struct json *cert)
+{
+    const char *name = json_text(cert, "name"), *entry = json_text(cert, "entry");
+    const struct json *unicode = json_get(cert, "unicode");
+    CLEANUP_FREE char *star = xasprintf("*.%s", entry ? entry : "");
+    const char *text = entry ? json_text(unicode, entry) : NULL, *all = json_text(unicode, star);
+    if (!text && all)
+        text = all + 2;
+    if (!text || !term_unicode() || !str_starts(name, entry))
+        return xstrdup(name ? name : "-");
+    return xasprintf("%s%s", text, name + strlen(entry));
+}
+
 static void print_certificates(const struct json *list)
 {
     static const char *const heads[] = {"NAME", "STATE", "EXPIRES", "NEXT", "WHY"};
@@ -53,7 +67,8 @@ static void print_certificates(const struct json *list)
     for (const struct json *c = json_first(list); c; c = json_after(c)) {
         char expires[64], next[64];
         const char *state = json_text(c, "state");
-        const char *cells[] = {json_text(c, "name"), state,
+        CLEANUP_FREE char *name = shown_name(c);
+        const char *cells[] = {name, state,
                                term_when(json_text(c, "expires"), expires, sizeof(expires)),
                                term_when(json_text(c, "next"), next, sizeof(next)), why_of(c)};
         table_row(t, cells, term_state_colour(state), 1);

@@ -27,6 +27,17 @@ bool term_live(void)
     return isatty(STDOUT_FILENO) && term && strcmp(term, "dumb") != 0;
 }
 
+/* As locale(7) has it: the first of these that is set counts. */
+bool term_unicode(void)
+{
+    static const char *const names[] = {"LC_ALL", "LC_CTYPE", "LANG"};
+    const char *locale = NULL;
+    for (size_t i = 0; i < ARRAY_LEN(names) && !(locale && *locale); i++)
+        locale = getenv(names[i]);
+    return isatty(STDOUT_FILENO) && locale &&
+           (strstr(locale, "UTF-8") || strstr(locale, "utf8") || strstr(locale, "utf-8"));
+}
+
 static struct winsize size_now(void)
 {
     struct winsize w = {0};
@@ -104,12 +115,21 @@ void table_row(struct table *t, const char *const *cells, enum term_colour colou
     t->rows++;
 }
 
+/* Places on the screen, but for letters that are twice as wide. */
+static size_t width_of(const char *cell)
+{
+    size_t n = 0;
+    for (; *cell; cell++)
+        n += ((unsigned char)*cell & 0xc0) != 0x80;
+    return n;
+}
+
 static void widths_of(const struct table *t, size_t ret[MAX_COLUMNS])
 {
     for (unsigned c = 0; c < t->columns; c++) {
         ret[c] = 0;
         for (size_t r = 0; r < t->rows; r++) {
-            size_t n = strlen(t->cells[r * t->columns + c]);
+            size_t n = width_of(t->cells[r * t->columns + c]);
             ret[c] = n > ret[c] ? n : ret[c];
         }
     }
@@ -129,7 +149,7 @@ static void print_row(const struct table *t, size_t row, const size_t widths[MAX
         printf("%.*s%s", cut, cell, cut >= 0 ? "..." : "");
         printf("%s", paint ? term_off() : "");
         if (!last)
-            printf("%*s", (int)(widths[c] - strlen(cell) + 2), "");
+            printf("%*s", (int)(widths[c] - width_of(cell) + 2), "");
         at += widths[c] + 2;
     }
     putchar('\n');

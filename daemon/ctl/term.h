@@ -10,6 +10,7 @@
 enum term_colour { TERM_PLAIN, TERM_RED, TERM_YELLOW, TERM_GREEN, TERM_CYAN, TERM_DIM, TERM_BOLD };
 
 bool term_live(void);      /* stdout is a terminal that can move its cursor */
+bool term_unicode(void);   /* ... and shows letters of all kinds */
 unsigned term_width(void); /* of the terminal; 0 when there is none: do not cut */
 unsigned term_height(void);
 /* Begin and end of a colour; "" without a terminal or with NO_COLOR set. */

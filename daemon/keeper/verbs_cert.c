@@ -3,6 +3,9 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "conf/arena.h"
+#include "conf/host.h"
+#include "conf/meant.h"
 #include "digest/pem.h"
 #include "keeper/accounts.h"
 #include "keeper/archive.h"
@@ -33,6 +36,10 @@ struct job {
     int reason;
     bool replace, own_key, old; /* old: one of archive/, by its serial */
     int set;                    /* its folder; -1: live/NAME's */
+    char *serial;               /* NULL: not said */
+    bool with_key, forced;      /* as said */
+    size_t more;                /* keys of the entry that come after this one */
+    bool any;                   /* of those before it one was there */
 };
 
 static struct services_parts parts(const struct job *j)
@@ -48,6 +55,7 @@ static void job_end(struct job *j, int exit, const char *error)
     if (j->set >= 0)
         close(j->set);
     free(j->name);
+    free(j->serial);
     free(j);
 }
 
@@ -55,6 +63,18 @@ static void job_end_err(struct job *j, int exit, const struct err *e)
 {
     char text[800];
     job_end(j, exit, err_text(e, text, sizeof(text)));
+}
+
+/* Of what is not in the configuration any more. */
+static char *ascii_name(const char *text)
+{
+    struct arena *a = arena_new();
+    struct host h;
+    const char *why;
+    char *name =
+        xstrdup(host_read(a, text, &h, &why) == 0 && h.unicode != h.ascii ? h.ascii : text);
+    arena_free(a);
+    return name;
 }
 
 static struct job *job_new(const struct verbs_env *env, struct admin_call *c,
@@ -68,12 +88,13 @@ static struct job *job_new(const struct verbs_env *env, struct admin_call *c,
     j->env = env;
     j->call = c;
     j->conf = conf;
-    j->name = xstrdup(name ? name : "");
+    size_t n = 0;
+    const struct conf_cert *k = name ? conf_meant(conf, name, &n) : NULL;
+    j->name = k ? xstrdup(k->name) : ascii_name(name ? name : "");
+    j->more = n ? n - 1 : 0;
     j->reason = -1;
     j->set = -1;
-    if (name && statedir_name_ok(name))
-        return j;
-    if (name && conf_find_cert(conf, name))
+    if (k || (name && statedir_name_ok(j->name)))
         return j;
     job_end(j, ADMIN_USAGE, "there is no certificate of that name");
     return NULL;
@@ -175,6 +196,8 @@ static int take_key(const struct job *j, struct sign_task *t, struct err *e)
     return t->cert_key ? 0 : err_prefix(e, "its own key is needed to revoke it");
 }
 
+static void revoke_next(struct job *j);
+
 static void revoked(void *arg, const struct keeper_msg_task_done *m, const struct err *err)
 {
     struct job *j = arg;
@@ -199,8 +222,13 @@ static void revoked(void *arg, const struct keeper_msg_task_done *m, const struc
                    "It is still in %s/live/%s and nothing is ordered in its place by itself: "
                    "renewctl renew %s does.",
                    j->env->dir->path, j->name, j->name);
-    json_add_text(admin_result(j->call), "serial", j->live.serial);
-    job_end(j, ADMIN_DONE, NULL);
+    if (!j->any)
+        json_add_text(admin_result(j->call), "serial", j->live.serial);
+    j->any = true;
+    if (j->serial)
+        job_end(j, ADMIN_DONE, NULL);
+    else
+        revoke_next(j);
 }
 
 static void open_revoke(struct job *j)
@@ -281,30 +309,60 @@ static int check_replace(const struct job *j, struct err *e)
     return 0;
 }
 
-static void do_revoke(void *arg, struct admin_call *c, const struct json *request)
+static void revoke_this(struct job *j)
 {
-    const struct verbs_env *env = arg;
-    const char *reason = json_text(request, "reason"), *with = json_text(request, "with");
     struct err e = ERR_INIT;
-    struct job *j = job_new(env, c, request);
-    if (!j)
-        return;
-    j->replace = json_bool(request, "replace", false);
-    j->own_key = str_eq(with, "cert-key");
+    j->own_key = j->with_key;
     j->cert = conf_find_cert(j->conf, j->name);
-    if (read_subject(j, json_text(request, "serial"), &e)) {
-        job_end_err(j, verbs_exit(&e), &e);
+    if (read_subject(j, j->serial, &e)) {
+        if (j->serial && j->more && e.cls == ERR_CONFIG)
+            revoke_next(j);
+        else
+            job_end_err(j, verbs_exit(&e), &e);
     } else if (!j->live.present) {
-        job_end(j, ADMIN_USAGE,
-                j->cert ? "there is no certificate yet" : "there is no certificate of that name");
-    } else if ((reason && read_reason(reason, &j->reason, &e)) || check_replace(j, &e) ||
-               choose_ca(j, &e)) {
+        revoke_next(j);
+    } else if (check_replace(j, &e) || choose_ca(j, &e)) {
         job_end_err(j, verbs_exit(&e), &e);
-    } else if (!json_bool(request, "force", false)) {
+    } else if (!j->forced) {
         job_end(j, ADMIN_REFUSED, "a revocation cannot be taken back: --force does it");
     } else {
         open_revoke(j);
     }
+}
+
+/* The entry's keys one after the other, each a certificate of its own. */
+static void revoke_next(struct job *j)
+{
+    if (j->more == 0 && j->any) {
+        job_end(j, ADMIN_DONE, NULL);
+    } else if (j->more == 0) {
+        job_end(j, ADMIN_USAGE,
+                j->cert ? "there is no certificate yet" : "there is no certificate of that name");
+    } else {
+        j->more--;
+        live_done(&j->live);
+        j->old = false;
+        free(j->name);
+        j->name = xstrdup(conf_next_variant(j->conf, j->cert)->name);
+        revoke_this(j);
+    }
+}
+
+static void do_revoke(void *arg, struct admin_call *c, const struct json *request)
+{
+    const char *reason = json_text(request, "reason"), *serial = json_text(request, "serial");
+    struct err e = ERR_INIT;
+    struct job *j = job_new(arg, c, request);
+    if (!j)
+        return;
+    j->replace = json_bool(request, "replace", false);
+    j->forced = json_bool(request, "force", false);
+    j->with_key = str_eq(json_text(request, "with"), "cert-key");
+    j->serial = serial ? xstrdup(serial) : NULL;
+    if (reason && read_reason(reason, &j->reason, &e))
+        job_end_err(j, verbs_exit(&e), &e);
+    else
+        revoke_this(j);
 }
 
 /* ---- delete ---- */
