@@ -185,6 +185,17 @@ void setup_op(struct setup *s, struct outcome *o, bool add, const char *provider
     assert_false(o->done); /* never before it has returned */
 }
 
+struct outcome setup_check(struct setup *s, const char *provider, const char *value)
+{
+    const struct provider_txt t = {
+        .fqdn = "_acme-challenge.example.org", .value = value, .zone = "example.org", .handle = ""};
+    struct outcome o = {.setup = s};
+    o.call = provider_check(s->providers, provider, &t, 20000, on_done, &o);
+    assert_false(o.done);
+    setup_wait(s, &o, 1);
+    return o;
+}
+
 static void on_late(void *arg)
 {
     fail_msg("%u operations did not end", *(unsigned *)arg);

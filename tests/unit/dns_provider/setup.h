@@ -67,5 +67,6 @@ void setup_op(struct setup *s, struct outcome *o, bool add, const char *provider
 void setup_wait(struct setup *s, struct outcome *v, size_t n);
 /* One add to example.org, waited for. */
 struct outcome setup_add(struct setup *s, const char *provider, const char *value);
+struct outcome setup_check(struct setup *s, const char *provider, const char *value); /* likewise */
 
 #endif

@@ -72,6 +72,24 @@ static void test_classes(void **state)
     setup_stop(&s);
 }
 
+static void test_checks(void **state)
+{
+    (void)state;
+    struct setup s;
+    setup_start(&s, probe, 1);
+    struct outcome o = setup_check(&s, "probe", "ok");
+    expect(&o, ERR_NONE, NULL);
+    assert_string_equal(o.handle, "");
+    o = setup_check(&s, "probe", "class 2");
+    expect(&o, ERR_DENIED, "as asked");
+    o = setup_check(&s, "probe", "class 11"); /* the plugin cannot tell: nobody's fault */
+    expect(&o, ERR_NONE, NULL);
+    assert_string_equal(o.handle, PROVIDER_UNCHECKED);
+    o = setup_check(&s, "nobody", "ok");
+    expect(&o, ERR_CONFIG, "no provider nobody");
+    setup_stop(&s);
+}
+
 /* Many at once go in few messages; the one that is refused takes no other with it. */
 static void test_batches_divide(void **state)
 {
@@ -506,6 +524,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_an_operation),
         cmocka_unit_test(test_classes),
+        cmocka_unit_test(test_checks),
         cmocka_unit_test(test_batches_divide),
         cmocka_unit_test(test_crash),
         cmocka_unit_test(test_hang_is_killed),
