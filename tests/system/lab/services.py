@@ -32,11 +32,22 @@ class Dovecot:
         self.conf = self.dir / "dovecot.conf"
         off = "".join(f"service {s}-login {{\n inet_listener {p} {{\n  port = 0\n }}\n}}\n"
                       for s, p in (("imap", "imaps"), ("pop3", "pop3s")))
-        self.conf.write_text(f"base_dir = {self.dir}/run\nstate_dir = {self.dir}/lib\nlog_path = {self.dir}/log\n"
-                             f"protocols = imap pop3 submission\nlisten = {address}\nssl = yes\n"
-                             f"ssl_cert = <{self.pair.cert}\nssl_key = <{self.pair.key}\n"
-                             f"submission_relay_host = {address}\npassdb {{\n driver = static\n args = password=x\n}}\n"
-                             f"userdb {{\n driver = static\n args = uid=65534 gid=65534 home=/tmp\n}}\n{off}")
+        version = lab.run([tool("dovecot"), "--version"]).stdout.split("-")[0].split()[0]
+        written = self.of_2_4 if [int(n) for n in version.split(".")] >= [2, 4] else self.of_2_3
+        self.conf.write_text(f"{written(version)}base_dir = {self.dir}/run\nstate_dir = {self.dir}/lib\n"
+                             f"log_path = {self.dir}/log\nprotocols = imap pop3 submission\n"
+                             f"listen = {address}\nssl = yes\nsubmission_relay_host = {address}\n{off}")
+
+    def of_2_3(self, _):
+        return (f"ssl_cert = <{self.pair.cert}\nssl_key = <{self.pair.key}\n"
+                f"passdb {{\n driver = static\n args = password=x\n}}\n"
+                f"userdb {{\n driver = static\n args = uid=65534 gid=65534 home=/tmp\n}}\n")
+
+    def of_2_4(self, version):
+        return (f"dovecot_config_version = {version}\ndovecot_storage_version = {version}\n"
+                f"ssl_server_cert_file = {self.pair.cert}\nssl_server_key_file = {self.pair.key}\n"
+                f"passdb static {{\n password = x\n}}\n"
+                f"userdb static {{\n fields {{\n  uid = 65534\n  gid = 65534\n  home = /tmp\n }}\n}}\n")
 
     def start(self):
         p = self.lab.start("dovecot", [tool("dovecot"), "-F", "-c", self.conf])
