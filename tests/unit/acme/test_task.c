@@ -75,6 +75,7 @@ static void open_trial(struct trial *t, const struct rule *rules, size_t n)
     fake_init(&t->f);
     free(t->f.account);
     t->f.account = xstrdup(ACCOUNT);
+    t->f.accounts_made = 1;
     t->f.rules = rules;
     t->f.n_rules = n;
     run_init(&t->r, &t->f, names, 1);
