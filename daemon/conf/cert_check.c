@@ -69,6 +69,22 @@ static int check_provider(struct reader *r, const struct node *v, const struct c
 
 /* ---- keys and requests ---- */
 
+static int refuse_staple(struct reader *r, const struct node *at, const char *key,
+                         const struct conf_cert *c)
+{
+    for (size_t i = 0; i < c->cas.n; i++) {
+        const struct conf_ca *ca = ca_public(r, c->cas.v[i]);
+
+        if (ca && ca->no_ocsp)
+            return READ_ERROR(r, at,
+                              "%s: must-staple is asked for, and %s has no OCSP, so that no "
+                              "server could staple an answer and clients would refuse the "
+                              "certificate: leave it out, or take another ca",
+                              key, ca->name);
+    }
+    return 0;
+}
+
 static int check_staple(struct reader *r, const struct node *v, const struct conf_cert *c)
 {
     const struct node *at = place_of(v, "must_staple");
@@ -77,17 +93,7 @@ static int check_staple(struct reader *r, const struct node *v, const struct con
         return 0;
     if (c->csr[0])
         return READ_ERROR(r, at, "must_staple: the request that csr names says it, or does not");
-    for (size_t i = 0; i < c->cas.n; i++) {
-        const struct conf_ca *ca = ca_public(r, c->cas.v[i]);
-
-        if (ca && ca->no_ocsp)
-            return READ_ERROR(r, at,
-                              "must_staple: %s has no OCSP, so that no server could staple an "
-                              "answer and clients would refuse the certificate: leave it out, or "
-                              "take another ca",
-                              ca->name);
-    }
-    return 0;
+    return refuse_staple(r, at, "must_staple", c);
 }
 
 static bool holds_key(const struct conf_step *s)
@@ -98,12 +104,21 @@ static bool holds_key(const struct conf_step *s)
     return false;
 }
 
+static int ask_csr(struct reader *r, const struct node *at, const struct conf_cert *c)
+{
+    struct err e = ERR_INIT;
+    bool staple = false;
+
+    if (r->plugins->check_csr(r->plugins->ctx, c, &staple, &e))
+        return READ_ERROR(r, at, "csr: %s: %s", c->csr, e.detail);
+    return staple ? refuse_staple(r, at, "csr", c) : 0;
+}
+
 /* A request of the user's own: we have no key, and make none. */
 static int check_csr(struct reader *r, const struct node *v, const struct cert_dst *d)
 {
     static const char *const others[] = {"key", "reuse_key"};
     const struct node *at = place_of(v, "csr");
-    struct err e = ERR_INIT;
     int rc = 0;
 
     if (!d->c.csr[0])
@@ -119,9 +134,8 @@ static int check_csr(struct reader *r, const struct node *v, const struct cert_d
                                   "csr: the private key is where the request was made: its "
                                   "deployment cannot write it to %s",
                                   d->c.deployments[i].steps[k].path);
-    if (!rc && r->plugins && r->plugins->check_csr && !r->text &&
-        r->plugins->check_csr(r->plugins->ctx, &d->c, &e))
-        return READ_ERROR(r, at, "csr: %s: %s", d->c.csr, e.detail);
+    if (!rc && r->plugins && r->plugins->check_csr && !r->text)
+        rc = ask_csr(r, at, &d->c);
     return rc;
 }
 

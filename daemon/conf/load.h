@@ -52,8 +52,8 @@ struct conf_plugins {
     const char *dir;         /* where NAME becomes dir/NAME.so */
     const char *resolv_conf; /* NULL: /etc/resolv.conf */
     /* NULL: not looked at. Of cert, names, csr and csr_pem are set. -1 and *e: csr_pem is no
-     * request, or its names are not cert's. */
-    int (*check_csr)(void *ctx, const struct conf_cert *cert, struct err *e);
+     * request, or its names are not cert's. Else whether it asks for must-staple. */
+    int (*check_csr)(void *ctx, const struct conf_cert *cert, bool *ret_staple, struct err *e);
 };
 
 /* Everything is reported that can be, errors first seen first; NULL when there was an error.

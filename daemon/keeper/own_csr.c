@@ -44,7 +44,7 @@ static int check_names(const struct csr_info *c, const struct conf_cert *cert, s
     return 0;
 }
 
-int own_csr_check(void *ctx, const struct conf_cert *cert, struct err *e)
+int own_csr_check(void *ctx, const struct conf_cert *cert, bool *ret_staple, struct err *e)
 {
     (void)ctx;
     struct csr_info *c = own_csr_read(cert, e);
@@ -59,6 +59,7 @@ int own_csr_check(void *ctx, const struct conf_cert *cert, struct err *e)
         rc = err_set(e, ERR_CONFIG, "the CSR asks for a CA's certificate: make it without CA:TRUE");
     else
         rc = check_names(c, cert, e);
+    *ret_staple = c->must_staple;
     csr_info_free(c);
     return rc;
 }

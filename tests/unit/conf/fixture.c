@@ -58,10 +58,11 @@ static const struct conf_plugin_info *describe(void *ctx, const char *path, stru
     return NULL;
 }
 
-/* Whose file is called bad.csr. */
-static int check_csr(void *ctx, const struct conf_cert *cert, struct err *e)
+/* Whose file is called bad.csr, or staple.csr. */
+static int check_csr(void *ctx, const struct conf_cert *cert, bool *ret_staple, struct err *e)
 {
     (void)ctx;
+    *ret_staple = str_ends(cert->csr, "/staple.csr");
     assert_non_null(strstr(cert->csr_pem, "CERTIFICATE REQUEST"));
     if (!str_ends(cert->csr, "/bad.csr"))
         return 0;

@@ -306,9 +306,11 @@ static const struct bad keys_and_requests[] = {
     {CERT("csr: a.csr\n    deploy: [{file: /k.pem, content: [privkey]}]"), 4, 10,
      "csr: the private key is where the request was made: its deployment cannot write it to /k.p"},
     {CERT("csr: bad.csr"), 4, 10, "bad.csr: its names are others"},
-    {CERT("must_staple: true"), 4, 18, "must_staple: letsencrypt has no OCSP"},
+    {CERT("csr: staple.csr"), 4, 10, "csr: must-staple is asked for, and letsencrypt has no OCSP"},
+    {CERT("must_staple: true"), 4, 18,
+     "must_staple: must-staple is asked for, and letsencrypt has no OCSP"},
     {"defaults: {must_staple: true}\n" WITH_PROVIDER "  - a.example.org\n", 4, 5,
-     "must_staple: letsencrypt has no OCSP"},
+     "must_staple: must-staple is asked for, and letsencrypt has no OCSP"},
 };
 
 #define CONTENT(list) STEP("file: a\n        content: " list)
@@ -331,6 +333,7 @@ static void check(struct fixture *f, const struct bad *cases, size_t n)
 {
     fixture_write(f, "a.csr", FIXTURE_CSR, 0644);
     fixture_write(f, "bad.csr", FIXTURE_CSR, 0644);
+    fixture_write(f, "staple.csr", FIXTURE_CSR, 0644);
     for (size_t i = 0; i < n; i++) {
         print_message("# %s\n", cases[i].text);
         fixture_load(f, cases[i].yaml);

@@ -63,7 +63,8 @@ static int teardown(void **state)
 static void refused(struct subject *s, const char *text)
 {
     struct err e = ERR_INIT;
-    assert_int_equal(own_csr_check(NULL, &s->f.cert, &e), -1);
+    bool staple;
+    assert_int_equal(own_csr_check(NULL, &s->f.cert, &staple, &e), -1);
     assert_int_equal(e.cls, ERR_CONFIG);
     if (!strstr(e.detail, text))
         fail_msg("\"%s\" is not in \"%s\"", text, e.detail);
@@ -74,8 +75,10 @@ static void test_names_must_be_the_configured_ones(void **state)
     static const char *const more[] = {"www.example.org", "*.example.org", "a.example.org"};
     struct subject *s = *state;
     struct err e = ERR_INIT;
-    if (own_csr_check(NULL, &s->f.cert, &e))
+    bool staple = true;
+    if (own_csr_check(NULL, &s->f.cert, &staple, &e))
         fail_msg("%s", e.detail);
+    assert_false(staple);
     request(s, both, 1);
     refused(s, "lacks www.example.org");
     request(s, more, 3);
