@@ -7,6 +7,10 @@
  *                  ^   | a resolver refuses, another is left
  *                  +---+
  *
+ * A server's socket holds some 250 questions that it has not read yet and drops the rest, so no
+ * more than OPEN_MAX are open with one; the others stand in its channel's line, where their time
+ * runs, too.
+ *
  * New resolvers make new channels; those of the old ones run dry.
  */
 #include "io/dns.h"
@@ -21,6 +25,7 @@
 #include <string.h>
 
 #define ADDRESSES_MAX 32
+#define OPEN_MAX 100
 #define TIMEOUT_MS 5000
 
 struct dns {
@@ -39,6 +44,7 @@ struct query {
 
 struct dns_call {
     struct list node;
+    struct list line; /* of the channel's waiting ones, or of none */
     struct dns *dns;
     struct query *query; /* NULL once ended */
     struct timer deadline;
@@ -62,10 +68,24 @@ struct dns_call {
 
 /* --- calls --- */
 
+static void pump(void *arg);
+
+/* Nobody waits for it any more: another's turn. */
+static void query_leave(struct query *q)
+{
+    struct dns_channel *channel = q->channel;
+
+    q->call = NULL;
+    channel->open--;
+    if (!list_empty(&channel->waiting)) /* not from within c-ares */
+        loop_defer(channel->pool->loop, &channel->pump, pump, channel);
+}
+
 static void call_free(struct dns_call *c)
 {
     if (c->query)
-        c->query->call = NULL;
+        query_leave(c->query);
+    list_remove(&c->line);
     list_remove(&c->node);
     timer_cancel(&c->deadline);
     defer_cancel(&c->end);
@@ -94,8 +114,9 @@ static void run_done(void *arg)
 static void call_end(struct dns_call *c)
 {
     if (c->query)
-        c->query->call = NULL;
+        query_leave(c->query);
     c->query = NULL;
+    list_remove(&c->line);
     if (c->refusal && c->err.cls != ERR_NONE) { /* better than no answer */
         err_clear(&c->err);
         c->reply.rcode = c->refusal;
@@ -148,6 +169,7 @@ static struct dns_call *call_new(struct dns *d, const char *name, int64_t timeou
     c->arg = arg;
     c->timeout_ms = timeout_ms > 0 ? timeout_ms : TIMEOUT_MS;
     list_append(&d->calls, &c->node);
+    list_init(&c->line);
     str_copy(c->whom, sizeof c->whom, "the resolvers");
     if (!str_copy(c->name, sizeof c->name, name) || strchr(name, '\\'))
         err_set(&c->err, ERR_CONFIG, "%.64s... is no name that DNS can be asked about", name);
@@ -155,7 +177,7 @@ static struct dns_call *call_new(struct dns *d, const char *name, int64_t timeou
 }
 
 /* NULL: the call has an error and ends by itself. */
-static struct query *call_launch(struct dns_call *c, const struct channel_key *key)
+static struct dns_channel *call_channel(struct dns_call *c, const struct channel_key *key)
 {
     struct dns *d = c->dns;
     struct dns_channel *channel = NULL;
@@ -163,17 +185,22 @@ static struct query *call_launch(struct dns_call *c, const struct channel_key *k
     if (c->err.cls == ERR_NONE)
         channel = dns_channel_get(&d->channels, key, key->resolvers ? d->resolvers : &key->server,
                                   key->resolvers ? d->n_resolvers : 1, &c->err);
-    if (!channel) {
+    if (!channel)
         call_end(c);
-        return NULL;
-    }
+    else if (!timer_armed(&c->deadline))
+        timer_after(c->dns->loop, &c->deadline, c->timeout_ms, call_late, c);
+    return channel;
+}
+
+static struct query *query_new(struct dns_call *c, struct dns_channel *channel)
+{
     struct query *q = xnew(struct query);
+
     q->channel = channel;
     q->call = c;
     c->query = q;
     channel->in_flight++;
-    if (!timer_armed(&c->deadline))
-        timer_after(c->dns->loop, &c->deadline, c->timeout_ms, call_late, c);
+    channel->open++;
     return q;
 }
 
@@ -183,8 +210,10 @@ static struct dns_call *query_done(struct query *q)
     struct dns_call *c = q->call;
 
     q->channel->in_flight--;
-    if (c)
+    if (c) {
+        query_leave(q);
         c->query = NULL;
+    }
     free(q);
     return c;
 }
@@ -223,16 +252,32 @@ static void answered(void *arg, int status, int timeouts, unsigned char *msg, in
     call_end(c);
 }
 
+static void send_query(struct dns_call *c, struct dns_channel *channel)
+{
+    ares_query(channel->ares, c->name, 1, (int)c->type, answered, query_new(c, channel));
+    dns_channel_settle(channel);
+}
+
+static void pump(void *arg)
+{
+    struct dns_channel *channel = arg;
+
+    while (channel->open < OPEN_MAX && !list_empty(&channel->waiting)) {
+        struct dns_call *c = list_item(channel->waiting.next, struct dns_call, line);
+
+        list_remove(&c->line);
+        send_query(c, channel);
+    }
+}
+
 static void ask(struct dns_call *c, const struct channel_key *key)
 {
-    struct query *query = call_launch(c, key);
+    struct dns_channel *channel = call_channel(c, key);
 
-    if (query) {
-        struct dns_channel *channel = query->channel;
-
-        ares_query(channel->ares, c->name, 1, (int)c->type, answered, query);
-        dns_channel_settle(channel);
-    }
+    if (channel && (channel->open >= OPEN_MAX || !list_empty(&channel->waiting)))
+        list_append(&channel->waiting, &c->line);
+    else if (channel)
+        send_query(c, channel);
 }
 
 static void ask_next(void *arg)
@@ -340,11 +385,9 @@ struct dns_call *dns_resolve(struct dns *d, const char *host, uint16_t port, int
         call_end(c);
         return c;
     }
-    struct query *query = call_launch(c, &key);
-    if (query) {
-        struct dns_channel *channel = query->channel;
-
-        ares_getaddrinfo(channel->ares, c->name, NULL, &hints, resolved, query);
+    struct dns_channel *channel = call_channel(c, &key);
+    if (channel) {
+        ares_getaddrinfo(channel->ares, c->name, NULL, &hints, resolved, query_new(c, channel));
         dns_channel_settle(channel);
     }
     return c;

@@ -100,6 +100,7 @@ static void channel_free(struct dns_channel *c)
     while (!list_empty(&c->socks))
         sock_free(list_item(c->socks.next, struct sock, node));
     timer_cancel(&c->timer);
+    defer_cancel(&c->pump);
     free(c);
 }
 
@@ -172,7 +173,7 @@ static void evict(struct dns_channels *p)
 
         if (p->n < CHANNELS_MAX)
             return;
-        if (c->in_flight == 0)
+        if (c->in_flight == 0 && list_empty(&c->waiting))
             channel_free(c);
     }
 }
@@ -200,6 +201,7 @@ struct dns_channel *dns_channel_get(struct dns_channels *p, const struct channel
     c->pool = p;
     c->key = *key;
     list_init(&c->socks);
+    list_init(&c->waiting);
     int r = channel_init(c, servers, n);
     if (r != ARES_SUCCESS) {
         err_set(e, ERR_LOCAL, "cannot set up DNS queries: %s", ares_strerror(r));

@@ -26,6 +26,9 @@ struct dns_channel {
     struct timer timer;
     struct list socks;
     unsigned in_flight; /* the user counts: queries whose callback is still to come */
+    unsigned open;      /* and those of them that somebody waits for */
+    struct list waiting;
+    struct defer pump;
 };
 
 struct dns_channels {

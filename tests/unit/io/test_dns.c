@@ -425,6 +425,34 @@ static void many_servers_and_questions(void **state)
 }
 
 /* After the last answer no timer of c-ares is left. */
+static unsigned burst_left, burst_bad;
+
+static void burst_done(void *arg, const struct dns_reply *reply, const struct err *err)
+{
+    (void)arg;
+    (void)err;
+    burst_bad += !reply;
+    if (--burst_left == 0)
+        loop_stop(loop);
+}
+
+/* More than its socket holds: what it drops would come again after a second. */
+static void a_server_is_not_flooded(void **state)
+{
+    struct dns_query q = {.name = "a.example.test", .type = DNS_A, .server = &server.addr};
+    int64_t begun = loop_mono_ms(loop);
+    (void)state;
+
+    burst_left = 2000;
+    burst_bad = 0;
+    for (unsigned i = burst_left; i > 0; i--)
+        assert_non_null(dns_ask(dns, &q, burst_done, NULL));
+    loop_run(loop);
+    assert_int_equal(burst_bad, 0);
+    assert_in_range(server.udp_count, 2000, 2000);
+    assert_true(loop_mono_ms(loop) - begun < 5000);
+}
+
 static void idle_is_without_wake_ups(void **state)
 {
     struct rusage before, after;
@@ -503,6 +531,7 @@ int main(void)
         TEST(literals_and_localhost_need_no_resolver),
         TEST(cancelled_calls_are_silent),
         TEST(many_servers_and_questions),
+        TEST(a_server_is_not_flooded),
         TEST(idle_is_without_wake_ups),
         cmocka_unit_test(addresses_as_text),
     };
