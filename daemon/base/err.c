@@ -19,6 +19,16 @@ static const char *const class_names[ERR_CLASSES] = {
     [ERR_CANCELLED] = "cancelled",
 };
 
+unsigned err_gravity(const struct err *e)
+{
+    static const enum err_class order[] = {ERR_BLOCKED, ERR_CONFIG,       ERR_DENIED,   ERR_LOCAL,
+                                           ERR_PEER,    ERR_RATE_LIMITED, ERR_TRANSIENT};
+    for (unsigned i = 0; i < sizeof(order) / sizeof(order[0]); i++)
+        if (e->cls == order[i])
+            return i + 1;
+    return sizeof(order) / sizeof(order[0]) + 1;
+}
+
 const char *err_class_name(enum err_class cls)
 {
     return (unsigned)cls < ERR_CLASSES ? class_names[cls] : "unknown";

@@ -57,6 +57,8 @@ int err_prefix(struct err *e, const char *fmt, ...) __attribute__((format(printf
 int err_activity(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void err_clear(struct err *e);
 
+/* Which of several errors decides: the one that no retry will mend has the lowest. */
+unsigned err_gravity(const struct err *e);
 const char *err_class_name(enum err_class cls); /* "transient", "rate-limited", ...; never NULL */
 /* "ACTIVITY: DETAIL" into buf, always terminated; returns buf. */
 const char *err_text(const struct err *e, char *buf, unsigned size);

@@ -113,17 +113,6 @@ static void set_progress(struct publication *p, char *text)
 
 /* ---- ALIAS ---- */
 
-/* Which of several errors decides: the one that no retry will mend. */
-static unsigned weight(const struct err *e)
-{
-    static const enum err_class order[] = {ERR_BLOCKED, ERR_CONFIG,       ERR_DENIED,   ERR_LOCAL,
-                                           ERR_PEER,    ERR_RATE_LIMITED, ERR_TRANSIENT};
-    for (unsigned i = 0; i < ARRAY_LEN(order); i++)
-        if (e->cls == order[i])
-            return i + 1;
-    return ARRAY_LEN(order) + 1;
-}
-
 struct worst {
     struct err err;
     unsigned n;
@@ -133,7 +122,7 @@ static void worst_add(struct worst *w, const struct err *e)
 {
     if (e->cls == ERR_NONE)
         return;
-    if (w->n++ == 0 || weight(e) < weight(&w->err))
+    if (w->n++ == 0 || err_gravity(e) < err_gravity(&w->err))
         w->err = *e;
 }
 

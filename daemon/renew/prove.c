@@ -156,17 +156,6 @@ static void end_round(struct proof *p, const struct err *err)
     p->handler.ready(p->arg, &e, err_is(&e) ? "" : warning);
 }
 
-/* Which of several errors decides: the one that no retry will mend. */
-static unsigned weight(const struct err *e)
-{
-    static const enum err_class order[] = {ERR_BLOCKED, ERR_CONFIG,       ERR_DENIED,   ERR_LOCAL,
-                                           ERR_PEER,    ERR_RATE_LIMITED, ERR_TRANSIENT};
-    for (unsigned i = 0; i < ARRAY_LEN(order); i++)
-        if (e->cls == order[i])
-            return i + 1;
-    return ARRAY_LEN(order) + 1;
-}
-
 /* Another challenge in the place of each that is broken; false and *ret: one has none. */
 static bool replace_broken(struct proof *p, struct err *ret)
 {
@@ -180,16 +169,16 @@ static bool replace_broken(struct proof *p, struct err *ret)
         enum conf_challenge former = i->type;
         const struct acme_challenge *c = p->handler.instead(p->arg, i->at, &why);
         if (!c) {
-            if (all || weight(&why) < weight(ret))
+            if (all || err_gravity(&why) < err_gravity(ret))
                 *ret = why;
             all = false;
             continue;
         }
         item_empty(i);
         item_fill(i, c);
-        err_prefix(&why, "%s by %s instead of %s", i->identifier, conf_challenge_name(i->type),
-                   conf_challenge_name(former));
-        p->handler.note(p->arg, err_text(&why, text, sizeof(text)));
+        snprintf(text, sizeof(text), "%.200s is proved by %s instead of %s: %.400s", i->identifier,
+                 conf_challenge_name(i->type), conf_challenge_name(former), why.detail);
+        p->handler.note(p->arg, text);
     }
     return all;
 }
