@@ -19,6 +19,7 @@ from .names import Key, Knot, Unbound, Zone
 
 CLONE_NEWNS, CLONE_NEWNET, MS_REC, MS_PRIVATE = 0x20000, 0x40000000, 0x4000, 1 << 18
 WEB, CA, CLOUDFLARE = "192.0.2.10", "192.0.2.20", "192.0.2.21"
+SIX = "2001:db8::10"
 GATEWAYS = {"gw1": "192.0.2.11", "gw2": "192.0.2.12", "gw3": "192.0.2.13"}
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -58,7 +59,8 @@ class Outside:
         machine.mkdir()
         isolate(machine)
         for address in (WEB, CA, CLOUDFLARE, *GATEWAYS.values()):
-            self.address(address)
+            self.address(f"{address}/32")
+        self.address(f"{SIX}/128")
         self.key = Key("renewd.")
         self._names()
         self.ca = Pebble(lab, self.resolver.address, httpPort=80, tlsPort=443, profiles={
@@ -67,13 +69,14 @@ class Outside:
         self._install()
 
     def address(self, address):
-        subprocess.run(["ip", "addr", "add", f"{address}/32", "dev", "lo"], check=True)
+        subprocess.run(["ip", "addr", "add", address, "dev", "lo", *(["nodad"] if ":" in address else [])], check=True)
 
     def _names(self):
         ns = [("ns1.example.org", self.lab.address(2))]
         hosts = [("example.org", WEB), ("www.example.org", WEB), *(("rds.example.org", g) for g in GATEWAYS.values())]
         self.dns = Knot(self.lab, "names", self.lab.address(2))
-        self.dns.master(Zone("example.org", ns=ns, lines=[f"{h}. 60 IN A {a}" for h, a in hosts]), self.key)
+        six = [f"{h}.example.org. 60 IN AAAA {SIX}" for h in ("six", "six-alpn")]
+        self.dns.master(Zone("example.org", ns=ns, lines=[*(f"{h}. 60 IN A {a}" for h, a in hosts), *six]), self.key)
         for zone, hosts in (("letsencrypt.org", {"acme-v02.api": CA}), ("cloudflare.com", {"api": CLOUDFLARE}),
                             ("int", GATEWAYS)):
             self.dns.master(Zone(zone, ns=[(f"ns.{zone}", self.lab.address(2))],
