@@ -98,10 +98,8 @@ static void add_limits(struct json *ca_json, const struct conf_ca *ca)
         const char *key;
         const struct conf_limit *limit;
     } limits[] = {
-        {"orders", &ca->orders_limit},
-        {"same_names", &ca->same_names_limit},
-        {"domain", &ca->domain_limit},
-        {"failures", &ca->failures_limit},
+        {"orders", &ca->orders_limit},     {"same_names", &ca->same_names_limit},
+        {"domain", &ca->domain_limit},     {"failures", &ca->failures_limit},
         {"requests", &ca->requests_limit},
     };
     struct json *o = NULL;
