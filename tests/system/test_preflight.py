@@ -132,6 +132,7 @@ class Validator:
   access-control: 127.0.0.0/8 allow
   do-not-query-localhost: no
   num-threads: 1
+  incoming-num-tcp: 200
   do-ip6: no
   module-config: "validator iterator"
   val-bogus-ttl: 0
