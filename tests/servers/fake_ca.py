@@ -183,6 +183,8 @@ class Issuer:
                           secrets.randbits(60))
         b = b.add_extension(x509.BasicConstraints(True, None), True).add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), False)
+        # Python 3.13 trusts no CA without it.
+        b = b.add_extension(x509.KeyUsage(True, False, False, False, False, True, True, False, False), True)
         return key, b.sign(signer, hashes.SHA256())
 
     def leaf(self, public, names, life=90 * 86400, begin=-60, authority=None, ca=False):

@@ -6,16 +6,20 @@ import shutil
 from lab import BUILD, Lab, World
 
 
+def copy_of_build(lab, mode):
+    folder = lab.dir / "build"
+    folder.mkdir(mode=mode)
+    for part in ("bin", "plugins"):
+        shutil.copytree(BUILD / part, folder / part, ignore=shutil.ignore_patterns("CMakeFiles"))
+    return folder
+
+
 def test_build_tree_that_only_root_can_enter():
     """A checkout under /root: the engine's and the workers' users cannot reach it by path."""
     with Lab("places") as lab:
-        closed = lab.dir / "closed"
-        closed.mkdir(mode=0o700)
-        for part in ("bin", "plugins"):
-            shutil.copytree(BUILD / part, closed / part, ignore=shutil.ignore_patterns("CMakeFiles"))
         world = World(lab, {})
         daemon = world.daemon("  - www.example.test", start=False)
-        daemon.build = closed
+        daemon.build = copy_of_build(lab, 0o700)
         daemon.start()
         daemon.wait_state("ok")
         daemon.check_pair("www.example.test")
@@ -30,6 +34,7 @@ def test_not_started_by_root():
         daemon = world.daemon("  - www.example.test", start=False,
                               wrap=["setpriv", "--reuid=1234", "--regid=1234", "--clear-groups"])
         lab.run(["chown", "-R", "1234:1234", daemon.dir])
+        daemon.build = copy_of_build(lab, 0o755)
         daemon.start()
         daemon.wait_state("ok")
         daemon.check_pair("www.example.test")
