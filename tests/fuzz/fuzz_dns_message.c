@@ -15,7 +15,8 @@ static void check(const struct dns_record *r)
 
     if (strlen(r->owner) >= NAME_MAX_TEXT || strlen(r->name) >= NAME_MAX_TEXT)
         abort();
-    if ((r->type == DNS_TXT) != (r->text != NULL) || (r->text && r->text[r->text_len] != '\0'))
+    bool text = r->type == DNS_TXT || r->type == DNS_CAA;
+    if (text != (r->text != NULL) || (r->text && r->text[r->text_len] != '\0'))
         abort();
     if (address != (r->addr.sa.ss_family != AF_UNSPEC))
         abort();
@@ -25,7 +26,8 @@ static void check(const struct dns_record *r)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const enum dns_type types[] = {DNS_A, DNS_NS, DNS_CNAME, DNS_SOA, DNS_TXT, DNS_AAAA};
+    static const enum dns_type types[] = {DNS_A,   DNS_NS,   DNS_CNAME, DNS_SOA,
+                                          DNS_TXT, DNS_AAAA, DNS_CAA};
     struct dns_reply reply = {0};
     struct err e = ERR_INIT;
 
@@ -34,7 +36,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     /* copied, so that the sanitizer sees both ends */
     uint8_t *message = malloc(size);
     memcpy(message, data + 1, size - 1);
-    if (dns_message_read(message, size - 1, "a.example", types[(data[0] - '0') % 6u], &reply, &e) ==
+    if (dns_message_read(message, size - 1, "a.example", types[(data[0] - '0') % 7u], &reply, &e) ==
         0) {
         if (reply.n > 512 || reply.rcode > 15)
             abort();
