@@ -803,6 +803,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 time.sleep(0.1)
         else:
             self.wfile.write(data[:len(data) // 2] if mode == "cut" else data)
+        if mode == "http10":
+            self.connection.unwrap()  # without TLS's own end it would be cut: newer libcurls say so
 
     def log_message(self, *args):
         pass
