@@ -41,10 +41,12 @@ void authz_set_free(struct authz_set *s)
     cancel_all(s);
     for (size_t i = 0; i < s->n; i++) {
         free(s->v[i].url);
+        free(s->v[i].refusal);
         choose_reset(&s->v[i]);
         authz_doc_done(&s->v[i].doc);
     }
     free(s->v);
+    free(s->err);
     ca_unref(s->ca);
     free(s);
 }
@@ -66,9 +68,9 @@ static const struct err *error_of(const struct authz *a)
 static void one_done(struct authz_set *s, const struct err *err)
 {
     if (err_is(err)) {
-        s->err = *err;
+        err_keep(&s->err, err);
         cancel_all(s);
-        s->done(s->arg, &s->err);
+        s->done(s->arg, s->err);
     } else if (--s->busy == 0) {
         s->done(s->arg, NULL);
     }
@@ -77,7 +79,7 @@ static void one_done(struct authz_set *s, const struct err *err)
 static void begin(struct authz_set *s, authz_set_fn *done, void *arg)
 {
     cancel_all(s);
-    err_clear(&s->err);
+    err_keep(&s->err, NULL);
     s->done = done;
     s->arg = arg;
 }
@@ -141,7 +143,7 @@ static void answered(void *arg, const struct http_reply *reply, const struct err
     struct err ignored = ERR_INIT;
 
     a->request = NULL;
-    err_clear(&a->refusal);
+    err_keep(&a->refusal, NULL);
     a->complaint = err_is(err);
     if (!err_is(err)) {
         challenge_doc_read(&c->status, &a->complaint, reply->body, reply->body_len, &ignored);
@@ -151,7 +153,7 @@ static void answered(void *arg, const struct http_reply *reply, const struct err
         one_done(a->set, err);
         return;
     } else {
-        a->refusal = *err;
+        err_keep(&a->refusal, err);
     }
     one_done(a->set, NULL);
 }
@@ -177,7 +179,7 @@ static bool wants_answer(const struct authz *a, bool again)
 
     if (!a->have || a->doc.status != AUTHZ_PENDING || !c || c->status != CHALLENGE_PENDING)
         return false;
-    return again ? c->error || err_is(&a->refusal) : !a->answered;
+    return again ? c->error || a->refusal : !a->answered;
 }
 
 bool authz_set_answer(struct authz_set *s, bool again, authz_set_fn *done, void *arg)
@@ -237,7 +239,7 @@ bool authz_switch(struct authz *a, const struct choice *c)
         return false;
     a->tried |= 1u << a->type;
     a->answered = a->complaint = false;
-    err_clear(&a->refusal);
+    err_keep(&a->refusal, NULL);
     return choose_challenge(a, c, &ignored) == 0;
 }
 
@@ -337,9 +339,9 @@ void authz_set_text(const struct authz_set *s, char *out, size_t size)
         return;
     if (n > 1)
         snprintf(more, sizeof(more), ", and %zu more", n - 1);
-    const char *why = error_of(worst)           ? error_of(worst)->detail
-                      : err_is(&worst->refusal) ? worst->refusal.detail
-                                                : "";
+    const char *why = error_of(worst)  ? error_of(worst)->detail
+                      : worst->refusal ? worst->refusal->detail
+                                       : "";
     const struct challenge_doc *c = chosen(worst);
     snprintf(out, size, "validation of %s: %s%s%.200s%s%s", worst->doc.identifier,
              challenge_status_name(c ? c->status : CHALLENGE_PENDING), *why ? " (" : "", why,

@@ -17,11 +17,11 @@ struct authz {
     struct authz_set *set;
     char *url;
     struct authz_doc doc;
-    bool have;          /* doc was read */
-    bool answered;      /* {} was sent at least once */
-    unsigned answers;   /* how often */
-    bool complaint;     /* the reply to the answer was a refusal, or showed a failure */
-    struct err refusal; /* of the last answer; ERR_NONE */
+    bool have;           /* doc was read */
+    bool answered;       /* {} was sent at least once */
+    unsigned answers;    /* how often */
+    bool complaint;      /* the reply to the answer was a refusal, or showed a failure */
+    struct err *refusal; /* of the last answer; NULL: none */
     /* from choose.h */
     const struct conf_name *name; /* NULL: a name of the CA's own making */
     bool chosen;                  /* which challenge is met: */
@@ -43,7 +43,7 @@ struct authz_set {
     struct authz *v;
     size_t n;
     size_t busy;
-    struct err err; /* the first that failed */
+    struct err *err; /* the first that failed; NULL */
     authz_set_fn *done;
     void *arg;
 };

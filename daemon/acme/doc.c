@@ -298,8 +298,8 @@ static int order_doc_fill(struct order_doc *d, const struct json *obj, struct er
     if (!d->certificate)
         return -1;
     if (json_is_object(error) || json_as_text(error)) {
-        d->has_error = true;
-        problem_from_json(&d->error, ACME_AT_VALIDATION, error);
+        d->error = xnew(struct err);
+        problem_from_json(d->error, ACME_AT_VALIDATION, error);
     }
     d->profile = xstrdup(profile && printable(profile, 64) ? profile : "");
     return 0;
@@ -327,6 +327,7 @@ void order_doc_done(struct order_doc *d)
     free(d->finalize);
     free(d->certificate);
     free(d->profile);
+    free(d->error);
     memset(d, 0, sizeof(*d));
 }
 

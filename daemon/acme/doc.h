@@ -53,8 +53,7 @@ struct order_doc {
     char *finalize;
     char *certificate; /* "" until there is one */
     char *profile;     /* "" if the CA does not say */
-    bool has_error;
-    struct err error;
+    struct err *error; /* NULL: none */
 };
 /* ERR_TRANSIENT: that is no JSON object. ERR_PEER: it is none that we can work with. */
 int order_doc_read(struct order_doc *d, const char *text, size_t n, struct err *e);

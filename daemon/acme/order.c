@@ -34,6 +34,7 @@
 #define POLL_LIMIT_MS (15 * 60 * 1000LL)
 #define RETRY_AFTER_MIN_MS 1000
 #define RETRY_AFTER_MAX_MS 60000
+#define TEXT_MAX 400
 
 static struct verdict no_event(struct acme_order *o, const struct event *ev);
 static struct verdict finished(struct acme_order *o);
@@ -106,6 +107,8 @@ static void destroy(struct acme_order *o)
     free(o->open);
     free(o->names);
     free(o->url);
+    free(o->text);
+    free(o->err);
     free(o);
 }
 
@@ -120,16 +123,17 @@ void acme_order_free(struct acme_order *o)
 
 static void say(struct acme_order *o, const char *text)
 {
-    if (o->dead || str_eq(o->text, text))
+    if (o->dead || (o->text && str_eq(o->text, text)))
         return;
-    str_copy(o->text, sizeof(o->text), text);
+    free(o->text);
+    o->text = xstrdup(text);
     if (o->h.progress)
         o->h.progress(o->arg, o->state, o->text);
 }
 
 void order_say(struct acme_order *o, const char *fmt, ...)
 {
-    char text[sizeof(o->text)];
+    char text[TEXT_MAX];
     va_list ap;
 
     va_start(ap, fmt);
@@ -223,8 +227,11 @@ static struct verdict no_event(struct acme_order *o, const struct event *ev)
 
 struct verdict order_fail(struct acme_order *o, const struct err *e)
 {
-    if (e != &o->err)
-        o->err = *e;
+    err_keep(&o->err, e);
+    if (!o->err) {
+        o->err = xnew(struct err);
+        err_set(o->err, ERR_BUG, "a failure without an error");
+    }
     return (struct verdict){VERDICT_FAIL, ACME_FAILED};
 }
 
@@ -246,8 +253,8 @@ static bool resumable(const struct acme_order *o)
 {
     if (!o->url)
         return o->unsure;
-    return !o->gone && (o->err.cls == ERR_TRANSIENT || o->err.cls == ERR_RATE_LIMITED ||
-                        o->err.cls == ERR_LOCAL || str_eq(o->err.type, "userActionRequired"));
+    return !o->gone && (o->err->cls == ERR_TRANSIENT || o->err->cls == ERR_RATE_LIMITED ||
+                        o->err->cls == ERR_LOCAL || str_eq(o->err->type, "userActionRequired"));
 }
 
 /* DONE and FAILED: the last thing that the owner hears. */
@@ -258,10 +265,10 @@ static struct verdict finished(struct acme_order *o)
         err_clear(&o->ca->last_error);
         o->h.done(o->arg, o->pem, o->pem_n, o->ca->account.url, false, NULL);
     } else {
-        err_activity(&o->err, "ordering %s", order_name(o));
+        err_activity(o->err, "ordering %s", order_name(o));
         if (o->ca)
-            o->ca->last_error = o->err;
-        o->h.done(o->arg, NULL, 0, NULL, resumable(o), &o->err);
+            o->ca->last_error = *o->err;
+        o->h.done(o->arg, NULL, 0, NULL, resumable(o), o->err);
     }
     return order_wait();
 }

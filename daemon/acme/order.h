@@ -53,9 +53,9 @@ struct acme_order {
     unsigned activations; /* of states, since the start */
     unsigned depth;       /* of order_event(); freed when it is 0 */
     bool dead;
-    char text[400]; /* the last progress told */
-    struct err err; /* why it failed */
-    bool gone;      /* not worth keeping at the CA */
+    char *text;      /* the last progress told; NULL: none */
+    struct err *err; /* why it failed */
+    bool gone;       /* not worth keeping at the CA */
 
     char *url;
     bool unsure; /* there may be an order, but its URL never reached us */

@@ -57,8 +57,8 @@ static struct verdict fail_invalid(struct acme_order *o)
 
     if (o->authzs && authz_set_failure(o->authzs, &e))
         err_activity(&e, "validating %s", order_name(o));
-    else if (o->doc.has_error)
-        e = o->doc.error;
+    else if (o->doc.error)
+        e = *o->doc.error;
     else
         err_set(&e, ERR_TRANSIENT, "the CA's order is invalid, and the CA gives no reason");
     err_activity(&e, "ordering %s", order_name(o));

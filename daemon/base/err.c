@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 #include "base/err.h"
+#include "base/mem.h"
 #include "base/str.h"
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char *const class_names[ERR_CLASSES] = {
@@ -18,6 +20,13 @@ static const char *const class_names[ERR_CLASSES] = {
     [ERR_BUG] = "bug",
     [ERR_CANCELLED] = "cancelled",
 };
+
+void err_keep(struct err **kept, const struct err *e)
+{
+    struct err *copy = err_is(e) ? xmemdup(e, sizeof(*e)) : NULL;
+    free(*kept);
+    *kept = copy;
+}
 
 unsigned err_gravity(const struct err *e)
 {

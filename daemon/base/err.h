@@ -56,6 +56,9 @@ int err_prefix(struct err *e, const char *fmt, ...) __attribute__((format(printf
 /* Say what was being done; kept if already set. Returns -1. */
 int err_activity(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void err_clear(struct err *e);
+/* For what lives long and seldom fails: *kept becomes a copy of e, for the owner to free, or NULL
+ * where there is none (e NULL or of class ERR_NONE). What it was is freed. */
+void err_keep(struct err **kept, const struct err *e);
 
 /* Which of several errors decides: the one that no retry will mend has the lowest. */
 unsigned err_gravity(const struct err *e);

@@ -39,6 +39,10 @@ void alias_cancel(struct alias_call *c)
         return;
     cut_cancel(c->look);
     server_set_unref(c->chain.servers);
+    for (size_t i = 0; i < c->chain.n; i++) {
+        free(c->chain.names[i]);
+        free(c->chain.zones[i]);
+    }
     conf_unref(c->conf);
     free(c);
 }
@@ -88,9 +92,10 @@ static bool take_name(struct alias_call *c, const char *target)
     struct alias_chain *chain = &c->chain;
     struct err e = ERR_INIT;
     CLEANUP_BUF struct buf shown = {0};
-    enum name_problem problem = name_owner(target, chain->names[chain->n]);
+    char name[NAME_MAX_TEXT];
+    enum name_problem problem = name_owner(target, name);
     if (problem == NAME_OK) {
-        chain->n++;
+        chain->names[chain->n++] = xstrdup(name);
         return true;
     }
     buf_init(&shown, CHAIN_TEXT_MAX);
@@ -115,7 +120,7 @@ static void on_cut(void *arg, const struct cut *cut, const struct err *err)
         finish(c, &e);
         return;
     }
-    str_copy(chain->zones[chain->n - 1], NAME_MAX_TEXT, cut->zone);
+    chain->zones[chain->n - 1] = xstrdup(cut->zone);
     chain->resolved = chain->resolved || cut->resolved;
     if (cut->note[0])
         str_copy(chain->note, sizeof(chain->note), cut->note);
@@ -144,7 +149,7 @@ struct alias_call *alias_follow(struct cuts *cuts, struct conf *conf, const char
     c->conf = conf_ref(conf);
     c->done = done;
     c->arg = arg;
-    str_copy(c->chain.names[0], NAME_MAX_TEXT, name);
+    c->chain.names[0] = xstrdup(name);
     c->chain.n = 1;
     look(c);
     return c;

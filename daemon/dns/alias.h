@@ -13,11 +13,11 @@
 struct alias_call;
 
 struct alias_chain {
-    char names[ALIAS_MAX + 1][NAME_MAX_TEXT]; /* the name asked for, its target, ... */
-    char zones[ALIAS_MAX + 1][NAME_MAX_TEXT]; /* where each lies */
-    size_t n;                                 /* names[n - 1] is the final one */
-    struct server_set *servers;               /* of the final name's zone; or resolvers */
-    bool resolved;                            /* found through resolvers: see cut.note */
+    char *names[ALIAS_MAX + 1]; /* the name asked for, its target, ... */
+    char *zones[ALIAS_MAX + 1]; /* where each lies */
+    size_t n;                   /* names[n - 1] is the final one */
+    struct server_set *servers; /* of the final name's zone; or resolvers */
+    bool resolved;              /* found through resolvers: see cut.note */
     char note[256];
 };
 /* chain NULL: *err (ERR_BLOCKED where only the user can mend it). Lives for the call. */

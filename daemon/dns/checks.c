@@ -29,7 +29,7 @@ struct checks {
 
 struct zone { /* whose DNSSEC is looked at */
     struct checks_call *owner;
-    char name[NAME_MAX_TEXT];
+    char *name;
     struct dnssec_call *call;
 };
 struct path { /* a delegation that is looked at, and what made that needful */
@@ -50,14 +50,14 @@ struct checks_call {
     struct caa_call *caa;
     bool judging; /* waits for checks_asker() */
     struct alias_call *alias;
-    struct zone zones[ZONES_MAX];
+    struct zone *zones[ZONES_MAX];
     size_t n_zones;
-    struct path paths[3];
+    struct path *paths[3];
     size_t n_paths;
     struct timer slow; /* nothing has been heard of the zone */
     unsigned open;
 
-    struct checks_place place;
+    struct checks_place *place; /* NULL: none was found */
     struct findings findings;
     struct timer limit;
     struct defer end;
@@ -101,12 +101,12 @@ static void stop(struct checks_call *c)
     alias_cancel(c->alias);
     c->alias = NULL;
     for (size_t i = 0; i < c->n_zones; i++) {
-        dnssec_cancel(c->zones[i].call);
-        c->zones[i].call = NULL;
+        dnssec_cancel(c->zones[i]->call);
+        c->zones[i]->call = NULL;
     }
     for (size_t i = 0; i < c->n_paths; i++) {
-        delegation_cancel(c->paths[i].call);
-        c->paths[i].call = NULL;
+        delegation_cancel(c->paths[i]->call);
+        c->paths[i]->call = NULL;
     }
     timer_cancel(&c->limit);
     timer_cancel(&c->slow);
@@ -118,6 +118,13 @@ void checks_cancel(struct checks_call *c)
     if (!c)
         return;
     stop(c);
+    for (size_t i = 0; i < c->n_zones; i++) {
+        free(c->zones[i]->name);
+        free(c->zones[i]);
+    }
+    for (size_t i = 0; i < c->n_paths; i++)
+        free(c->paths[i]);
+    free(c->place);
     findings_done(&c->findings);
     free(c->cert.name);
     free(c->cert.provider);
@@ -185,13 +192,13 @@ static void on_dnssec(void *arg, const struct dnssec_verdict *v)
 static void check_dnssec(struct checks_call *c, const char *zone)
 {
     for (size_t i = 0; i < c->n_zones; i++)
-        if (str_eq(c->zones[i].name, zone))
+        if (str_eq(c->zones[i]->name, zone))
             return;
     if (!zone[0] || c->n_zones == ZONES_MAX)
         return;
-    struct zone *z = &c->zones[c->n_zones++];
+    struct zone *z = c->zones[c->n_zones++] = xnew(struct zone);
     z->owner = c;
-    str_copy(z->name, sizeof(z->name), zone);
+    z->name = xstrdup(zone);
     c->open++;
     z->call = dnssec_find(c->checks->dnssec, c->conf, zone, c->fresh, on_dnssec, z);
 }
@@ -230,7 +237,7 @@ static void check_delegation(struct checks_call *c, const char *name, const char
     const struct conf_dns_zone *policy = conf_dns_for(c->conf, name);
     if (c->n_paths == ARRAY_LEN(c->paths))
         return;
-    struct path *p = &c->paths[c->n_paths++];
+    struct path *p = c->paths[c->n_paths++] = xnew(struct path);
     p->owner = c;
     p->check = check;
     if (why)
@@ -315,9 +322,10 @@ static void tell_place(struct checks_call *c, const struct alias_chain *chain,
                        const struct conf_provider *p)
 {
     const char *final = chain->names[chain->n - 1], *zone = chain->zones[chain->n - 1];
-    str_copy(c->place.provider, sizeof(c->place.provider), p->name);
-    str_copy(c->place.fqdn, sizeof(c->place.fqdn), final);
-    str_copy(c->place.zone, sizeof(c->place.zone), zone);
+    struct checks_place *place = c->place = xnew(struct checks_place);
+    str_copy(place->provider, sizeof(place->provider), p->name);
+    str_copy(place->fqdn, sizeof(place->fqdn), final);
+    str_copy(place->zone, sizeof(place->zone), zone);
     CLEANUP_FREE char *text = xasprintf("the record %s goes to %s%s%s, through the provider %s",
                                         chain->names[0], chain->n > 1 ? final : "its own name",
                                         zone[0] ? " in the zone " : "", zone, p->name);
@@ -430,5 +438,6 @@ struct checks_call *checks_start(struct checks *checks, const struct checks_spec
 
 const struct checks_place *checks_place(const struct checks_call *c)
 {
-    return &c->place;
+    static const struct checks_place none = {.provider = ""};
+    return c->place ? c->place : &none;
 }

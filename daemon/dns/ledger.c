@@ -191,7 +191,6 @@ static void wait_and_retry(struct ledger_entry *e, const struct err *why)
         wait = err.retry_at - loop_wall_ms(l->env.loop);
     e->fails++;
     e->work = LEDGER_WAITING;
-    e->last = err;
     free(e->error);
     e->error = xstrdup(err_text(&err, text, sizeof(text)));
     ledger_save(l, &e, 1, NULL, NULL);

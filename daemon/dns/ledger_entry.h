@@ -24,7 +24,6 @@ struct ledger_entry {
     bool kept;      /* its order will be resumed */
     enum ledger_work work;
     unsigned fails;
-    struct err last;
     struct timer timer;
     struct provider_call *asking;
     struct store_call *deleting;

@@ -57,7 +57,7 @@ struct propagation {
     bool require;
     int64_t typical_ms, timeout_ms;
     struct timer deadline, next;
-    char told[TEXT_MAX], note[400];
+    char *told, *note; /* NULL: nothing */
 };
 
 static void drop_queries(struct propagation *p)
@@ -81,6 +81,8 @@ void propagation_free(struct propagation *p)
         free(p->values[i]);
     free(p->values);
     free(p->asked);
+    free(p->told);
+    free(p->note);
     server_set_unref(p->set);
     server_set_unref(p->fallback);
     free(p);
@@ -185,9 +187,10 @@ static void tell_change(struct propagation *p)
         put_last(p, &full);
         buf_putc(&plain, '+');
     }
-    if (strncmp(p->told, buf_str(&plain), sizeof(p->told) - 1) == 0)
+    if (str_eq(p->told ? p->told : "", buf_str(&plain)))
         return;
-    str_copy(p->told, sizeof(p->told), buf_str(&plain));
+    free(p->told);
+    p->told = xstrdup(buf_str(&plain));
     if (full.len && p->handler.changed)
         p->handler.changed(p->arg, buf_str(&full));
 }
@@ -208,7 +211,7 @@ static void succeed(struct propagation *p)
     struct err ok = ERR_INIT;
     CLEANUP_BUF struct buf b;
     buf_init(&b, 16 * TEXT_MAX);
-    buf_puts(&b, p->note);
+    buf_puts(&b, p->note ? p->note : "");
     if (count(p, HAS_ALL) < p->set->n) {
         buf_puts(&b, b.len ? "; " : "");
         report(p, false, &b);
@@ -230,7 +233,7 @@ static void on_deadline(void *arg)
     str_from_duration(p->timeout_ms, after, sizeof(after));
     if (p->require) {
         err_set(&e, ERR_TRANSIENT, "%s not visible after %s: %.350s%s%.100s", p->name, after,
-                buf_str(&b), p->note[0] ? "; " : "", p->note);
+                buf_str(&b), p->note ? "; " : "", p->note ? p->note : "");
         err_activity(&e, "waiting for the name servers of %s", p->name);
         finish(p, &e, "");
         return;
@@ -270,8 +273,9 @@ static void ask_fallback(struct propagation *p)
     CLEANUP_BUF struct buf b;
     buf_init(&b, 16 * TEXT_MAX);
     report(p, false, &b);
-    snprintf(p->note, sizeof(p->note),
-             "the resolvers were asked, because no name server can be (%.300s)", buf_str(&b));
+    free(p->note);
+    p->note =
+        xasprintf("the resolvers were asked, because no name server can be (%.300s)", buf_str(&b));
     drop_queries(p);
     server_set_unref(p->set);
     p->set = p->fallback;

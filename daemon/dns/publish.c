@@ -35,16 +35,13 @@ enum step { STEP_ALIAS, STEP_LEDGER, STEP_ADD, STEP_PROPAGATE, STEP_READY, STEP_
 
 struct place {
     struct publication *p;
-    struct conf_name name; /* texts are ours */
-    char owner[NAME_MAX_TEXT];
-    char final[NAME_MAX_TEXT];
-    char zone[NAME_MAX_TEXT];
-    char note[256];
+    struct conf_name name;             /* texts are ours */
+    char *owner, *final, *zone, *note; /* but owner NULL before the alias was followed */
     bool resolved;
     struct server_set *servers;
     const struct conf_provider *provider; /* in p->conf */
     struct alias_call *looking;
-    struct err err;
+    struct err *err;
 };
 
 struct value {
@@ -53,7 +50,7 @@ struct value {
     char *text;
     struct ledger_entry *entry;
     struct provider_call *adding;
-    struct err err;
+    struct err *err;
     bool added;
 };
 
@@ -62,7 +59,7 @@ struct group {
     const struct place *place; /* the first that leads here */
     struct propagation *watched;
     bool visible;
-    struct err err;
+    struct err *err;
     char *text, *warning;
 };
 
@@ -120,7 +117,7 @@ struct worst {
 
 static void worst_add(struct worst *w, const struct err *e)
 {
-    if (e->cls == ERR_NONE)
+    if (!err_is(e))
         return;
     if (w->n++ == 0 || err_gravity(e) < err_gravity(&w->err))
         w->err = *e;
@@ -141,7 +138,7 @@ static void choose_providers(struct publication *p)
 {
     struct worst worst = {0};
     for (size_t i = 0; i < p->n_places; i++)
-        worst_add(&worst, &p->places[i].err);
+        worst_add(&worst, p->places[i].err);
     if (!worst_fail(p, &worst))
         go(p, STEP_LEDGER);
 }
@@ -150,16 +147,17 @@ static void on_alias(void *arg, const struct alias_chain *chain, const struct er
 {
     struct place *place = arg;
     struct publication *p = place->p;
+    struct err e = *err;
     place->looking = NULL;
-    place->err = *err;
     if (chain) {
-        str_copy(place->final, sizeof(place->final), chain->names[chain->n - 1]);
-        str_copy(place->zone, sizeof(place->zone), chain->zones[chain->n - 1]);
-        str_copy(place->note, sizeof(place->note), chain->note);
+        place->final = xstrdup(chain->names[chain->n - 1]);
+        place->zone = xstrdup(chain->zones[chain->n - 1]);
+        place->note = xstrdup(chain->note);
         place->resolved = chain->resolved;
         place->servers = server_set_ref(chain->servers);
-        place->provider = publisher_choose(p->conf, &p->cert, &place->name, chain, &place->err);
+        place->provider = publisher_choose(p->conf, &p->cert, &place->name, chain, &e);
     }
+    err_keep(&place->err, &e);
     if (--p->pending == 0)
         choose_providers(p);
 }
@@ -242,7 +240,7 @@ static void added_all(struct publication *p)
         xcalloc(p->n_values ? p->n_values : 1, sizeof(struct ledger_entry *));
     size_t n = 0;
     for (size_t i = 0; i < p->n_values; i++) {
-        worst_add(&worst, &p->values[i].err);
+        worst_add(&worst, p->values[i].err);
         if (p->values[i].added)
             entries[n++] = p->values[i].entry;
     }
@@ -260,12 +258,12 @@ static void on_added(void *arg, const char *handle, const struct err *err)
     struct value *v = arg;
     struct publication *p = v->p;
     v->adding = NULL;
-    v->err = *err;
-    if (err->cls == ERR_NONE) {
+    err_keep(&v->err, err);
+    if (!v->err) {
         v->added = true;
         ledger_present(v->entry, handle ? handle : "");
     } else {
-        err_activity(&v->err, "adding the record %s through %s", v->place->final,
+        err_activity(v->err, "adding the record %s through %s", v->place->final,
                      v->place->provider->name);
     }
     if (--p->pending == 0)
@@ -350,7 +348,7 @@ static void on_visible(void *arg, const struct err *err, const char *warning)
     struct publication *p = g->p;
     g->watched = NULL;
     if (err->cls != ERR_NONE) {
-        g->err = *err;
+        err_keep(&g->err, err);
         cuts_drop(p->publisher->cuts, g->place->zone);
         fail(p, err);
         return;
@@ -478,7 +476,7 @@ static void on_timeout(void *arg)
     struct worst worst = {0};
     struct err e = ERR_INIT;
     for (size_t i = 0; i < p->n_places; i++)
-        worst_add(&worst, &p->places[i].err);
+        worst_add(&worst, p->places[i].err);
     if (worst_fail(p, &worst))
         return;
     err_set(&e, ERR_TRANSIENT, "DNS servers answer too slowly to find where the records go");
@@ -530,7 +528,7 @@ static struct place *place_for(struct publication *p, const struct publish_value
     place->p = p;
     place->name.name = xstrdup(v->name->name);
     place->name.provider = xstrdup(v->name->provider);
-    str_copy(place->owner, sizeof(place->owner), v->owner);
+    place->owner = xstrdup(v->owner);
     return place;
 }
 
@@ -562,10 +560,18 @@ static void release(struct publication *p)
         free(p->places[i].name.name);
         free(p->places[i].name.provider);
         server_set_unref(p->places[i].servers);
+        free(p->places[i].owner);
+        free(p->places[i].final);
+        free(p->places[i].zone);
+        free(p->places[i].note);
+        free(p->places[i].err);
     }
-    for (size_t i = 0; i < p->n_values; i++)
+    for (size_t i = 0; i < p->n_values; i++) {
         free(p->values[i].text);
+        free(p->values[i].err);
+    }
     for (size_t i = 0; i < p->n_groups; i++) {
+        free(p->groups[i].err);
         free(p->groups[i].text);
         free(p->groups[i].warning);
     }
@@ -611,11 +617,9 @@ const struct err *publication_error(const struct publication *p, size_t i)
 {
     const struct value *v = &p->values[i];
     for (size_t k = 0; k < p->n_groups; k++)
-        if (str_eq(p->groups[k].place->final, v->place->final) && err_is(&p->groups[k].err))
-            return &p->groups[k].err;
-    if (err_is(&v->err))
-        return &v->err;
-    return err_is(&v->place->err) ? &v->place->err : NULL;
+        if (str_eq(p->groups[k].place->final, v->place->final) && p->groups[k].err)
+            return p->groups[k].err;
+    return v->err ? v->err : v->place->err;
 }
 
 void publication_free(struct publication *p)

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define STEPS_GROWTH 8u
+
 struct step {
     int64_t at_ms;
     const char *state; /* static text */
@@ -17,8 +19,8 @@ struct step {
 struct history {
     int64_t began_ms, ended_ms, next_ms;
     char *reason, *ca, *order, *outcome, *error;
-    struct step steps[HISTORY_STEPS];
-    unsigned n, notes, dropped;
+    struct step *steps; /* room for `room` of them */
+    unsigned room, n, notes, dropped;
 };
 
 struct history *history_new(int64_t at_ms, const char *reason, const char *ca)
@@ -36,6 +38,7 @@ void history_free(struct history *h)
         return;
     for (unsigned i = 0; i < h->n; i++)
         free(h->steps[i].text);
+    free(h->steps);
     free(h->reason);
     free(h->ca);
     free(h->order);
@@ -49,6 +52,10 @@ static void add(struct history *h, int64_t at_ms, const char *state, const char 
     if (h->n == HISTORY_STEPS) {
         h->dropped++;
         return;
+    }
+    if (h->n == h->room) {
+        h->room += STEPS_GROWTH;
+        h->steps = xrealloc_array(h->steps, h->room, sizeof(*h->steps));
     }
     h->steps[h->n++] = (struct step){at_ms, state, xstrndup(text, HISTORY_TEXT), note};
 }

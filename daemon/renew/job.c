@@ -109,17 +109,23 @@ struct job {
     size_t chain_n;
     struct timer timer;
     struct defer ending;
-    struct err err; /* class ERR_NONE until something failed */
+    struct err *err; /* NULL until something failed */
 };
 
 static void job_event(struct job *j, enum event ev);
 static const struct row rows[STATES];
 
+static struct err *own_err(struct job *j)
+{
+    j->err = j->err ? j->err : xnew(struct err);
+    return j->err;
+}
+
 static void fail_with(struct job *j, const struct err *err)
 {
-    j->err = *err;
-    if (j->err.cls == ERR_NONE)
-        err_set(&j->err, ERR_BUG, "a failure without an error");
+    err_keep(&j->err, err);
+    if (!j->err)
+        err_set(own_err(j), ERR_BUG, "a failure without an error");
 }
 
 /* ---- removal of records ---- */
@@ -178,7 +184,7 @@ static void on_prepared(void *arg, const struct err *err)
     j->call = NULL;
     if (err_is(err))
         fail_with(j, err);
-    job_event(j, j->err.cls == ERR_NONE ? EV_PREPARED : EV_FAILED);
+    job_event(j, j->err ? EV_FAILED : EV_PREPARED);
 }
 
 /* What is merely doubtful goes into the history. */
@@ -354,7 +360,7 @@ static struct verdict enter_order(struct job *j)
 static bool order_is_gone(const struct job *j)
 {
     return j->resumed && !j->retried && !j->resumable &&
-           (j->reached == ACME_RESUME || (j->err.http >= 400 && j->err.http < 500));
+           (j->reached == ACME_RESUME || (j->err->http >= 400 && j->err->http < 500));
 }
 
 static struct verdict event_order(struct job *j, enum event ev)
@@ -474,8 +480,8 @@ static void on_installed(void *arg, const struct keeper_installed *i, const stru
     if (!i || (err_is(err))) {
         fail_with(j, err);
         /* What the keeper refuses is the CA's fault, and the order will bring nothing better. */
-        j->at_ca = j->err.cls == ERR_PEER;
-        j->resumable = j->err.cls != ERR_PEER;
+        j->at_ca = j->err->cls == ERR_PEER;
+        j->resumable = j->err->cls != ERR_PEER;
         job_event(j, EV_FAILED);
         return;
     }
@@ -515,7 +521,7 @@ static struct verdict enter_clean(struct job *j)
 {
     leave_order(j);
     clean(j);
-    return j->cleaning && j->err.cls != ERR_NONE ? WAIT : NEXT(END);
+    return j->cleaning && j->err ? WAIT : NEXT(END);
 }
 
 static struct verdict event_clean(struct job *j, enum event ev)
@@ -526,9 +532,10 @@ static struct verdict event_clean(struct job *j, enum event ev)
 
 static void end(void *arg)
 {
+    static const struct err none = ERR_INIT;
     struct job *j = arg;
     const struct job_result result = {
-        .err = &j->err,
+        .err = j->err ? j->err : &none,
         .drop_order = !j->resumable,
         .at_ca = j->at_ca,
     };
@@ -591,8 +598,8 @@ static void log_change(struct job *j, enum state to)
 {
     struct log_ctx log = {j->env->log, j->cert->name};
     char text[700] = "";
-    if (to == CLEAN && j->err.cls != ERR_NONE)
-        err_text(&j->err, text, sizeof(text));
+    if (to == CLEAN && j->err)
+        err_text(j->err, text, sizeof(text));
     log_debug(&log, "%s -> %s%s%s", j->activations > 1 ? rows[j->state].name : "IDLE",
               rows[to].name, text[0] ? ": " : "", text);
     if (to != END)
@@ -602,13 +609,13 @@ static void log_change(struct job *j, enum state to)
 /* A failure leads to CLEAN from every state but the last two. */
 static enum state after_failure(struct job *j, enum event ev)
 {
-    if (ev == EV_TIMEOUT && j->err.cls == ERR_NONE) {
-        err_set(&j->err, ERR_TRANSIENT, "no end of it in the time that it may take");
+    if (ev == EV_TIMEOUT && !j->err) {
+        err_set(own_err(j), ERR_TRANSIENT, "no end of it in the time that it may take");
         j->at_ca = j->state == ORDER || j->state == ANSWERED;
-    } else if (j->err.cls == ERR_NONE) {
-        err_set(&j->err, ERR_BUG, "event %d in state %s", (int)ev, rows[j->state].name);
+    } else if (!j->err) {
+        err_set(own_err(j), ERR_BUG, "event %d in state %s", (int)ev, rows[j->state].name);
     }
-    err_activity(&j->err, "%s", rows[j->state].doing);
+    err_activity(j->err, "%s", rows[j->state].doing);
     drop_calls(j);
     return CLEAN;
 }
@@ -621,7 +628,7 @@ static void start_over(struct job *j)
     j->order = NULL;
     j->resumed = j->find = j->intended = false; /* gone() makes it durable */
     j->retried = true;
-    err_clear(&j->err);
+    err_keep(&j->err, NULL);
     j->at_ca = false;
 }
 
@@ -635,7 +642,7 @@ static void job_run(struct job *j, struct verdict v, enum event ev)
         if (v.kind == V_RETRY)
             start_over(j);
         if (++j->activations > MAX_ACTIVATIONS && to < CLEAN) {
-            err_set(&j->err, ERR_BUG, "more than %u changes of state", MAX_ACTIVATIONS);
+            err_set(own_err(j), ERR_BUG, "more than %u changes of state", MAX_ACTIVATIONS);
             to = CLEAN;
         }
         log_change(j, to);
@@ -686,7 +693,7 @@ void job_intended(struct job *j, const struct err *err)
 {
     if (err_is(err))
         fail_with(j, err);
-    job_event(j, j->err.cls == ERR_NONE ? EV_INTENDED : EV_FAILED);
+    job_event(j, j->err ? EV_FAILED : EV_INTENDED);
 }
 
 void job_stored(struct job *j, const struct err *err)
@@ -710,6 +717,7 @@ void job_free(struct job *j)
         j->cleaning->job = NULL;
     proof_free(j->proof);
     free(j->avoid);
+    free(j->err);
     acme_order_free(j->order);
     free(j->ca);
     free(j->order_url);

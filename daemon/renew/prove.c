@@ -87,6 +87,7 @@ static void item_empty(struct item *i)
     free(i->token);
     free(i->key_authorization);
     free(i->text);
+    free(i->err);
     free_list(i->issuers, i->n_issuers);
     free_list(i->account_uris, i->n_account_uris);
 }
@@ -124,7 +125,7 @@ void item_ready(struct item *i, const char *warning)
 void item_broken(struct item *i, const struct err *err)
 {
     i->state = ITEM_BROKEN;
-    i->err = *err;
+    err_keep(&i->err, err);
     i->solving->broken = true;
     judge_later(i->proof);
 }
@@ -165,7 +166,7 @@ static bool replace_broken(struct proof *p, struct err *ret)
         char text[700];
         if (i->state != ITEM_BROKEN)
             continue;
-        struct err why = i->err;
+        struct err why = i->err ? *i->err : (struct err)ERR_INIT;
         enum conf_challenge former = i->type;
         const struct acme_challenge *c = p->handler.instead(p->arg, i->at, &why);
         if (!c) {

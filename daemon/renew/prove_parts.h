@@ -45,8 +45,8 @@ struct item {
     size_t n_issuers, n_account_uris;
     struct solving *solving; /* NULL: none */
     struct retiring *retiring;
-    struct err err;
-    char *text; /* what it waits for; NULL */
+    struct err *err; /* why it broke; NULL */
+    char *text;      /* what it waits for; NULL */
 };
 
 struct proof {

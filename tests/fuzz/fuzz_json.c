@@ -48,7 +48,7 @@ static void read_order(const char *text, size_t n)
 
     if (order_doc_read(&d, text, n, &e) == 0) {
         check(d.n_names > 0 && d.finalize && d.certificate);
-        check(d.has_error == (d.error.cls != ERR_NONE));
+        check(!d.error || d.error->cls != ERR_NONE);
     }
     order_doc_done(&d);
 }

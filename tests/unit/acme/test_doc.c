@@ -116,13 +116,13 @@ static void test_order(void **state)
     assert_string_equal(d.names[1], "b.example");
     assert_int_equal(d.n_authzs, 2);
     assert_string_equal(d.certificate, "");
-    assert_false(d.has_error);
+    assert_null(d.error);
     order_doc_done(&d);
 
     assert_int_equal(
         read_order(&d, "{\"status\":\"invalid\",\"identifiers\":[" ID("a") "],\"error\":{}}"), 0);
-    assert_true(d.has_error);
-    assert_int_equal(d.error.cls, ERR_TRANSIENT);
+    assert_non_null(d.error);
+    assert_int_equal(d.error->cls, ERR_TRANSIENT);
     order_doc_done(&d);
 
     assert_int_equal(read_order(&d, "{\"status\":\"ready\",\"identifiers\":[" ID("a") "]}"), -1);

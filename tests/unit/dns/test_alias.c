@@ -35,17 +35,30 @@ struct fixture {
     unsigned done;
 };
 
+static void forget_chain(struct alias_chain *chain)
+{
+    for (size_t i = 0; i < chain->n; i++) {
+        free(chain->names[i]);
+        free(chain->zones[i]);
+    }
+    memset(chain, 0, sizeof(*chain));
+}
+
 static void on_alias(void *arg, const struct alias_chain *chain, const struct err *err)
 {
     struct fixture *f = arg;
     f->call = NULL;
     f->err = *err;
     f->done++;
-    memset(&f->chain, 0, sizeof(f->chain));
+    forget_chain(&f->chain);
     f->servers[0] = '\0';
     if (!chain)
         return;
     f->chain = *chain;
+    for (size_t i = 0; i < chain->n; i++) {
+        f->chain.names[i] = xstrdup(chain->names[i]);
+        f->chain.zones[i] = xstrdup(chain->zones[i]);
+    }
     for (size_t i = 0; i < chain->servers->n; i++)
         snprintf(f->servers + strlen(f->servers), sizeof(f->servers) - strlen(f->servers), "%s%s",
                  i ? ", " : "", chain->servers->v[i].label);
@@ -80,6 +93,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     struct fixture *f = *state;
+    forget_chain(&f->chain);
     alias_cancel(f->call);
     cuts_free(f->cuts);
     reach_free(f->reach);
