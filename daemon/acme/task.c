@@ -308,23 +308,17 @@ static void drained_too_late(void *arg)
     finish(t, &e);
 }
 
-static bool same_account(const struct conf_ca *a, const struct conf_ca *b)
-{
-    return str_eq(a->directory, b->directory) && str_eq(a->account, b->account) &&
-           str_eq(a->eab_kid, b->eab_kid);
-}
-
 static void count_ca(void *arg, struct ca *ca)
 {
     struct acme_task *t = arg;
-    if (same_account(ca->cf, t->ca->cf))
+    if (conf_ca_same_account(ca->cf, t->ca->cf))
         t->n_holds++;
 }
 
 static void hold_ca(void *arg, struct ca *ca)
 {
     struct acme_task *t = arg;
-    if (same_account(ca->cf, t->ca->cf))
+    if (conf_ca_same_account(ca->cf, t->ca->cf))
         ca_hold(ca, &t->holds[t->n_holds++], drained, t);
 }
 
@@ -395,7 +389,7 @@ struct acme_task *acme_task_start(struct acme *a, const struct keeper_task *spec
     t->env = acme_get_env(a);
     t->spec = *spec;
     t->account = xstrdup(spec->url);
-    t->spec.ca = t->spec.cert = t->spec.url = NULL;
+    t->spec.ca = t->spec.cert = t->spec.url = t->spec.thumbprint = NULL;
     t->h = *h;
     t->arg = arg;
     t->ca = ca ? ca_ref(ca) : NULL;

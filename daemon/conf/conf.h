@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/types.h>
 
 enum conf_account_key {
@@ -253,6 +254,11 @@ const struct conf_cert *conf_find_cert(const struct conf *c, const char *name);
 /* The next certificate of the same entry (its keys differ), or NULL. The first has variant "". */
 const struct conf_cert *conf_next_variant(const struct conf *c, const struct conf_cert *k);
 const struct conf_ca *conf_find_ca(const struct conf *c, const char *name);
+static inline bool conf_ca_same_account(const struct conf_ca *a, const struct conf_ca *b)
+{
+    return strcmp(a->directory, b->directory) == 0 && strcmp(a->account, b->account) == 0 &&
+           strcmp(a->eab_kid, b->eab_kid) == 0;
+}
 const struct conf_provider *conf_find_provider(const struct conf *c, const char *name);
 const struct conf_dns_zone *conf_dns_for(const struct conf *c,
                                          const char *name); /* longest suffix */

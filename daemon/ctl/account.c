@@ -128,6 +128,17 @@ static int add_file(struct account *a)
     return -1;
 }
 
+/* What it would do, told before the question. */
+static int check_deactivation(struct ctl *ctl, const struct account *a)
+{
+    CLEANUP_JSON struct json *request = json_object();
+    json_add_text(request, "verb", "account");
+    json_add_text(request, "action", "deactivate");
+    json_add_text(request, "ca", a->words[1]);
+    json_add_bool(request, "check", true);
+    return admin_ask(ctl, request, NULL);
+}
+
 static int fill(struct ctl *ctl, struct account *a)
 {
     json_add_text(a->request, "action", a->words[0]);
@@ -138,6 +149,9 @@ static int fill(struct ctl *ctl, struct account *a)
             "Deactivate the account at %s? It never comes back, and its certificates can be "
             "revoked only with their own keys.",
             a->words[1]);
+        int exit = admin_interactive(ctl) ? check_deactivation(ctl, a) : EXIT_DONE;
+        if (exit != EXIT_DONE)
+            return exit;
         a->force = admin_confirm(ctl, question);
     }
     json_add_bool(a->request, "force", a->force);
@@ -150,7 +164,9 @@ int verb_account(struct ctl *ctl, int argc, char **argv)
         {"key", "TYPE",
          "rollover: ecdsa-p256 ecdsa-p384 rsa-2048 rsa-3072 rsa-4096 ed25519 (the "
          "configuration's)"},
-        {"force", NULL, "deactivate without asking; import in the place of another account"},
+        {"force", NULL,
+         "deactivate without asking; import in the place of another account; rollover although "
+         "records of dns-persist-01 for the new key are not there"},
     };
     static const struct ctl_usage usage = {
         "account list | show [CA] | rollover CA [--key TYPE] | update CA | deactivate CA | "

@@ -52,10 +52,15 @@ int admin_ask(struct ctl *ctl, const struct json *request, struct json **ret_rep
     return exit;
 }
 
+bool admin_interactive(const struct ctl *ctl)
+{
+    return !ctl->json && isatty(STDIN_FILENO) && isatty(STDERR_FILENO);
+}
+
 bool admin_confirm(const struct ctl *ctl, const char *question)
 {
     char answer[16];
-    if (ctl->json || !isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
+    if (!admin_interactive(ctl))
         return false;
     fprintf(stderr, "%s [y/N] ", question);
     return fgets(answer, sizeof(answer), stdin) && (answer[0] == 'y' || answer[0] == 'Y');

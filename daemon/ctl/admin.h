@@ -10,6 +10,7 @@
  * NULL.
  */
 int admin_ask(struct ctl *ctl, const struct json *request, struct json **ret_reply);
+bool admin_interactive(const struct ctl *ctl); /* someone sits at a terminal */
 /* "Really? [y/N]" where someone sits at a terminal; elsewhere no. */
 bool admin_confirm(const struct ctl *ctl, const char *question);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  *   SHOW ... REVOKE: acme/task.h
+ *   CHANGE_KEY, DEACTIVATE: renew/persist_change.h before; DEPENDENTS: that alone
  *   REPLACE: a renewal of the certificate to its end, deployment and all; then REVOKE
  *   FORGET, SNAPSHOT: the store
  */
@@ -9,6 +10,7 @@
 #include "base/list.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "renew/persist_change.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +24,9 @@ struct task {
     struct list node;
     struct tasks *tasks;
     struct keeper_task spec; /* texts are its own */
-    char *ca, *cert, *url;
+    char *ca, *cert, *url, *thumbprint;
+    int64_t began_ms; /* mono */
+    struct persist_change *change;
     struct acme_task *acme;
     struct renew_watch *watch;
     struct store_call *call;
@@ -44,11 +48,13 @@ static void task_free(struct task *k)
     list_remove(&k->node);
     defer_cancel(&k->over);
     acme_task_free(k->acme);
+    persist_change_end(k->change, false);
     renew_watch_stop(k->watch);
     store_cancel(k->tasks->env.store, k->call);
     free(k->ca);
     free(k->cert);
     free(k->url);
+    free(k->thumbprint);
     free(k);
 }
 
@@ -83,6 +89,8 @@ static void on_done(void *arg, const struct keeper_task_result *r, const struct 
     struct task *k = arg;
     if (k->spec.kind == KEEPER_TASK_REVOKE && !err_is(err) && *k->cert)
         renew_revoked(k->tasks->env.renew, k->cert);
+    persist_change_end(k->change, r->key == KEEPER_KEY_NEW);
+    k->change = NULL;
     finish(k, r, err);
 }
 
@@ -91,7 +99,29 @@ static void at_ca(struct task *k, enum keeper_task_kind kind)
     static const struct acme_task_handler handler = {.note = on_note, .done = on_done};
     struct keeper_task spec = k->spec;
     spec.kind = kind;
+    spec.life_ms -= loop_mono_ms(k->tasks->env.loop) - k->began_ms;
     k->acme = acme_task_start(k->tasks->env.acme, &spec, &handler, k);
+}
+
+/* ---- what depends on an account ---- */
+
+static void on_ready(void *arg, const struct err *err)
+{
+    static const struct keeper_task_result unchanged = {
+        .key = KEEPER_KEY_OLD, .url = "", .status = "", .orders = ""};
+    struct task *k = arg;
+    if (err_is(err) || k->spec.kind == KEEPER_TASK_DEPENDENTS)
+        finish(k, &unchanged, err);
+    else
+        at_ca(k, k->spec.kind);
+}
+
+static void ask_dependents(struct task *k)
+{
+    static const struct persist_change_handler handler = {on_note, on_ready};
+    const struct persist_change_spec spec = {
+        .ca = k->ca, .account_url = k->url, .thumbprint = k->thumbprint, .force = k->spec.force};
+    k->change = persist_change_start(k->tasks->env.renew, &spec, &handler, k);
 }
 
 /* ---- replacing ---- */
@@ -191,6 +221,11 @@ static void snapshot(struct task *k)
 static void start(struct task *k)
 {
     switch (k->spec.kind) {
+    case KEEPER_TASK_CHANGE_KEY:
+    case KEEPER_TASK_DEACTIVATE:
+    case KEEPER_TASK_DEPENDENTS:
+        ask_dependents(k);
+        break;
     case KEEPER_TASK_REPLACE:
         replace(k);
         break;
@@ -214,6 +249,8 @@ void tasks_begin(struct tasks *t, const struct keeper_task *spec)
     k->spec.ca = k->ca = xstrdup(spec->ca);
     k->spec.cert = k->cert = xstrdup(spec->cert);
     k->spec.url = k->url = xstrdup(spec->url);
+    k->spec.thumbprint = k->thumbprint = xstrdup(spec->thumbprint);
+    k->began_ms = loop_mono_ms(t->env.loop);
     list_append(&t->running, &k->node);
     start(k);
 }

@@ -18,6 +18,7 @@ struct work {
     struct list node; /* in works */
     struct account_keys *keys;
     enum what what;
+    bool force;
     struct conf *conf;
     const struct conf_ca *ca;
     struct account *account;
@@ -98,18 +99,26 @@ static void finish(struct work *w, bool in_force, const char *url, const struct 
 
 /* ---- what the CA says ---- */
 
+/* What the operator was told to publish is for this key. */
+static int drop(struct work *w, bool refused, struct err *e)
+{
+    struct accounts *a = w->keys->env.accounts;
+    return refused ? accounts_shelve_pending(a, w->account, e)
+                   : accounts_drop_pending(a, w->account, e);
+}
+
 static void settle(struct work *w, const struct keeper_msg_task_done *m, struct err *e)
 {
     struct account_keys *k = w->keys;
     struct log_ctx log = {k->env.log, w->ca->name};
-    bool adopt = m->key == KEEPER_KEY_NEW, drop = m->key == KEEPER_KEY_OLD || w->what == IMPORT;
+    bool adopt = m->key == KEEPER_KEY_NEW, gone = m->key == KEEPER_KEY_OLD || w->what == IMPORT;
     struct err own = ERR_INIT;
     if (adopt) {
         if (accounts_adopt_pending(k->env.accounts, w->account, &own) == 0)
             log_info(&log, "the account has a new key now: %s",
                      key_type_name(pkey_type(w->account->key)));
-    } else if (drop) {
-        accounts_drop_pending(k->env.accounts, w->account, &own);
+    } else if (gone) {
+        drop(w, w->what == CHANGE && str_eq(e->type, KEEPER_NEEDS_FORCE), &own);
     }
     if (err_is(&own)) {
         log_error(&log, "account key: %s", own.detail);
@@ -148,12 +157,22 @@ static int open_task(struct work *w, struct err *e)
                              .ca = w->ca->name,
                              .url = w->what == IMPORT ? "" : w->account->url,
                              .life_ms = w->what == CHANGE ? TASK_ROLLOVER_LIFE_MS : 0,
+                             .force = w->force,
                              .account = w->account};
     w->task = tasks_open(w->keys->env.tasks, &spec, &handler, w, e);
     return w->task ? 0 : -1;
 }
 
 /* ---- making ---- */
+
+static int with_pending(struct work *w, const char *text, struct err *e)
+{
+    note(w, text);
+    if (open_task(w, e) == 0)
+        return 0;
+    accounts_drop_pending(w->keys->env.accounts, w->account, NULL); /* nobody has heard of it */
+    return -1;
+}
 
 static int with_key(struct work *w, struct pkey *key, struct err *e)
 {
@@ -162,11 +181,7 @@ static int with_key(struct work *w, struct pkey *key, struct err *e)
         return -1;
     if (w->what == MAKE)
         return accounts_adopt_pending(a, w->account, e);
-    note(w, "the new key is on the disk");
-    if (open_task(w, e) == 0)
-        return 0;
-    accounts_drop_pending(a, w->account, NULL); /* nobody has heard of it */
-    return -1;
+    return with_pending(w, "the new key is on the disk", e);
 }
 
 static void key_made(void *arg, struct pkey *key, const struct err *err)
@@ -235,11 +250,18 @@ static int end_begin(struct work *w, int rc)
 }
 
 int account_keys_change(struct account_keys *k, struct conf *conf, const struct conf_ca *ca,
-                        struct account *acc, enum key_type type,
+                        struct account *acc, enum key_type type, bool force,
                         const struct account_keys_handler *h, void *arg, struct err *e)
 {
     struct work *w = begin(k, CHANGE, conf, ca, acc, h, arg, e);
-    return w ? end_begin(w, make_key(w, type, e)) : -1;
+    bool taken = false;
+    if (!w)
+        return -1;
+    w->force = force;
+    if (accounts_unshelve(k->env.accounts, acc, type, loop_wall_ms(k->env.loop), &taken, e))
+        return end_begin(w, -1);
+    return end_begin(w, taken ? with_pending(w, "the new key is that of the last time", e)
+                              : make_key(w, type, e));
 }
 
 int account_keys_resolve(struct account_keys *k, struct conf *conf, const struct conf_ca *ca,

@@ -39,9 +39,10 @@ struct account_keys_handler {
     /* Once. url: of the account whose key it is; in_force: the new key is. err NULL: done. */
     void (*done)(void *arg, bool in_force, const char *url, const struct err *err);
 };
-/* Another key for the account. */
+/* Another key for the account. force: although records of dns-persist-01 for it are not there;
+ * without, the error is of type KEEPER_NEEDS_FORCE and the key is kept for the next time. */
 int account_keys_change(struct account_keys *k, struct conf *conf, const struct conf_ca *ca,
-                        struct account *acc, enum key_type type,
+                        struct account *acc, enum key_type type, bool force,
                         const struct account_keys_handler *h, void *arg, struct err *e);
 /* Which is in force, when accounts has a pending one. */
 int account_keys_resolve(struct account_keys *k, struct conf *conf, const struct conf_ca *ca,

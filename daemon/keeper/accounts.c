@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #define JSON_FILE_MAX (64u << 10)
+#define SHELVED_S (30 * INT64_C(86400))
 
 struct accounts {
     const struct statedir *dir;
@@ -316,6 +317,8 @@ int accounts_adopt_pending(struct accounts *a, struct account *acc, struct err *
     pkey_free(acc->key);
     acc->key = acc->pending;
     acc->pending = NULL;
+    if (unlinkat(dir, "next.pem", 0) && errno != ENOENT)
+        return err_sys(e, errno, "cannot remove next.pem");
     return file_fsync_dir(dir, e);
 }
 
@@ -328,6 +331,45 @@ int accounts_drop_pending(struct accounts *a, struct account *acc, struct err *e
         return err_sys(e, errno, "cannot remove pending.pem");
     pkey_free(acc->pending);
     acc->pending = NULL;
+    return file_fsync_dir(dir, e);
+}
+
+/* renameat() of two names of one file does nothing. */
+int accounts_shelve_pending(struct accounts *a, struct account *acc, struct err *e)
+{
+    CLEANUP_CLOSE int dir = open_folder(a, acc, e);
+    if (dir < 0)
+        return -1;
+    if (renameat(dir, "pending.pem", dir, "next.pem"))
+        return err_sys(e, errno, "cannot rename pending.pem to next.pem");
+    return accounts_drop_pending(a, acc, e);
+}
+
+int accounts_unshelve(struct accounts *a, struct account *acc, enum key_type type, int64_t now_ms,
+                      bool *ret_taken, struct err *e)
+{
+    struct pkey *key = NULL;
+    struct stat st;
+    CLEANUP_CLOSE int dir = open_folder(a, acc, e);
+    if (dir < 0)
+        return -1;
+    *ret_taken = false;
+    if (fstatat(dir, "next.pem", &st, AT_SYMLINK_NOFOLLOW) ||
+        now_ms / 1000 - st.st_mtime > SHELVED_S)
+        return 0;
+    if (read_key(dir, "next.pem", &key, e))
+        return -1;
+    if (pkey_type(key) != type) {
+        pkey_free(key);
+        return 0;
+    }
+    if (linkat(dir, "next.pem", dir, "pending.pem", 0)) {
+        pkey_free(key);
+        return err_sys(e, errno, "cannot link next.pem to pending.pem");
+    }
+    pkey_free(acc->pending);
+    acc->pending = key;
+    *ret_taken = true;
     return file_fsync_dir(dir, e);
 }
 

@@ -6,6 +6,8 @@
  *     key.pem       the key in force
  *     pending.pem   one that is to take its place: durable before the CA hears of it, so that after
  *                   a crash the CA can be asked which of the two it knows
+ *     next.pem      one for a change that was refused until records for it are there; tried again
+ *                   with the same key, it is pending.pem as well
  *     previous.pem  the one before, until the next change
  *     account.json  URL, and what it belongs to
  *     eab.json      external account that the CA gave out for an address
@@ -52,6 +54,11 @@ int accounts_put_pending(struct accounts *a, struct account *acc, struct pkey *k
 /* The pending key is the one in force from now on. */
 int accounts_adopt_pending(struct accounts *a, struct account *acc, struct err *e);
 int accounts_drop_pending(struct accounts *a, struct account *acc, struct err *e);
+/* The pending key is dropped, but kept for the next change; and taken up by it, if it is of that
+ * type and not over 30 days old: *ret_taken. */
+int accounts_shelve_pending(struct accounts *a, struct account *acc, struct err *e);
+int accounts_unshelve(struct accounts *a, struct account *acc, enum key_type type, int64_t now_ms,
+                      bool *ret_taken, struct err *e);
 int accounts_deactivate(struct accounts *a, struct account *acc, const struct conf_ca *ca,
                         int64_t now_ms, struct err *e);
 /* -1: the account was deactivated, and what to do about it. */

@@ -151,6 +151,12 @@ static int check_open(const struct tasks *t, const struct task_spec *spec, struc
     return 0;
 }
 
+static const char *new_thumbprint(const struct task_spec *spec)
+{
+    bool changes = spec->kind == KEEPER_TASK_CHANGE_KEY && spec->account;
+    return changes && spec->account->pending ? pkey_thumbprint(spec->account->pending) : "";
+}
+
 struct ca_task *tasks_open(struct tasks *t, const struct task_spec *spec,
                            const struct task_handler *h, void *arg, struct err *e)
 {
@@ -174,7 +180,9 @@ struct ca_task *tasks_open(struct tasks *t, const struct task_spec *spec,
                                 .ca = spec->ca ? spec->ca : "",
                                 .cert = k->cert,
                                 .url = spec->url ? spec->url : "",
-                                .life_ms = life};
+                                .life_ms = life,
+                                .thumbprint = new_thumbprint(spec),
+                                .force = spec->force};
     if (t->env.send(t->env.arg, KEEPER_MSG_TASK, &m))
         return k;
     task_free(k);
@@ -202,7 +210,13 @@ static void take_note(struct ca_task *k, const char *text)
 {
     CLEANUP_BUF struct buf b;
     buf_init(&b, 4 * TEXT_MAX);
-    str_escape(&b, text, strlen(text), TEXT_MAX);
+    for (size_t n; b.len < TEXT_MAX; text += n + 1) { /* quotes are harmless to a note's readers */
+        n = strcspn(text, "\"");
+        str_escape(&b, text, n, TEXT_MAX - b.len);
+        if (!text[n])
+            break;
+        buf_putc(&b, '"');
+    }
     k->h.note(k->arg, buf_str(&b));
 }
 

@@ -31,6 +31,7 @@ struct task_spec {
     enum keeper_task_kind kind;
     const char *ca, *cert, *url; /* "" or NULL where there is none; copied */
     int64_t life_ms;             /* 0: TASK_LIFE_MS */
+    bool force;
     const struct account *account;
 };
 struct task_handler {

@@ -21,6 +21,8 @@ struct job {
     const struct conf_ca *ca;
     struct account *account;
     const struct action *action;
+    enum keeper_task_kind task;
+    bool check; /* only what it would do */
 };
 
 struct action {
@@ -47,7 +49,7 @@ static void job_end_err(struct job *j, const struct err *e)
     char text[800];
     struct log_ctx log = {j->env->log, j->ca->name};
     log_warn(&log, "account %s: %s", j->action->name, err_text(e, text, sizeof(text)));
-    job_end(j, verbs_exit(e), text);
+    job_end(j, str_eq(e->type, KEEPER_NEEDS_FORCE) ? ADMIN_REFUSED : verbs_exit(e), text);
 }
 
 /* ---- telling ---- */
@@ -185,11 +187,23 @@ static void found(struct job *j, const char *url)
     job_end(j, ADMIN_DONE, NULL);
 }
 
+static void not_deactivated(struct job *j, const struct err *err)
+{
+    if (err)
+        job_end_err(j, err);
+    else if (j->check)
+        job_end(j, ADMIN_DONE, NULL);
+    else
+        job_end(j, ADMIN_REFUSED, "a deactivated account never comes back: --force does it");
+}
+
 static void on_done(void *arg, const struct keeper_msg_task_done *m, const struct err *err)
 {
     struct job *j = arg;
     struct err e = ERR_INIT;
-    if (err && j->action->task == KEEPER_TASK_FIND && str_eq(err->type, "accountDoesNotExist")) {
+    if (j->task == KEEPER_TASK_DEPENDENTS) {
+        not_deactivated(j, j->check ? err : NULL);
+    } else if (err && j->task == KEEPER_TASK_FIND && str_eq(err->type, "accountDoesNotExist")) {
         err_set(&e, ERR_DENIED,
                 "CA %s has no account for the key in accounts/%s: the next order registers a new "
                 "one with it",
@@ -197,9 +211,9 @@ static void on_done(void *arg, const struct keeper_msg_task_done *m, const struc
         job_end_err(j, &e);
     } else if (err) {
         job_end_err(j, err);
-    } else if (j->action->task == KEEPER_TASK_DEACTIVATE) {
+    } else if (j->task == KEEPER_TASK_DEACTIVATE) {
         deactivated(j);
-    } else if (j->action->task == KEEPER_TASK_FIND) {
+    } else if (j->task == KEEPER_TASK_FIND) {
         found(j, m->url);
     } else {
         shown(j, m);
@@ -210,7 +224,7 @@ static void open_task(struct job *j, const struct json *request)
 {
     static const struct task_handler handler = {.note = on_note, .done = on_done};
     struct task_spec spec = {
-        .kind = j->action->task, .ca = j->ca->name, .url = j->account->url, .account = j->account};
+        .kind = j->task, .ca = j->ca->name, .url = j->account->url, .account = j->account};
     struct err e = ERR_INIT;
     (void)request;
     if (!tasks_open(parts(j).tasks, &spec, &handler, j, &e))
@@ -219,10 +233,10 @@ static void open_task(struct job *j, const struct json *request)
 
 static void do_deactivate(struct job *j, const struct json *request)
 {
-    if (json_bool(request, "force", false))
-        open_task(j, request);
-    else
-        job_end(j, ADMIN_REFUSED, "a deactivated account never comes back: --force does it");
+    j->check = json_bool(request, "check", false);
+    if (j->check || !json_bool(request, "force", false))
+        j->task = KEEPER_TASK_DEPENDENTS;
+    open_task(j, request);
 }
 
 /* ---- keys ---- */
@@ -269,7 +283,7 @@ static void do_rollover(struct job *j, const struct json *request)
                                   j, &e);
     } else {
         rc = account_keys_change(parts(j).account_keys, j->conf, j->ca, j->account, want,
-                                 &key_handler, j, &e);
+                                 json_bool(request, "force", false), &key_handler, j, &e);
     }
     if (rc)
         job_end_err(j, &e);
@@ -393,7 +407,7 @@ static void do_account(void *arg, struct admin_call *c, const struct json *reque
     if (!conf)
         return;
     struct job *j = xnew(struct job);
-    *j = (struct job){.env = env, .call = c, .conf = conf, .action = action};
+    *j = (struct job){.env = env, .call = c, .conf = conf, .action = action, .task = action->task};
     if (find_account(j, json_text(request, "ca"), &e))
         job_end(j, verbs_exit(&e), e.detail);
     else

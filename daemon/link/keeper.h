@@ -20,6 +20,8 @@ struct keeper_call;
 
 /* Type of the error when NEW_ACCOUNT is to bind an external account, and none is known. */
 #define KEEPER_NO_BINDING "no-eab"
+/* Type of the error with which a task is refused that has no `force`. */
+#define KEEPER_NEEDS_FORCE "needs-force"
 
 enum keeper_sign {
     KEEPER_READ,         /* POST-as-GET of url */
@@ -116,6 +118,7 @@ enum keeper_task_kind {
     KEEPER_TASK_FORGET,     /* all that the store has of cert */
     KEEPER_TASK_SNAPSHOT, /* a copy of the state store, under the name `url` in the engine's folder
                            */
+    KEEPER_TASK_DEPENDENTS, /* names in notes what is proved by records of the account at ca */
     KEEPER_TASK_KINDS
 };
 struct keeper_task {
@@ -123,6 +126,8 @@ struct keeper_task {
     enum keeper_task_kind kind;
     const char *ca, *cert, *url; /* "" where the kind has none; live for the call */
     int64_t life_ms;             /* from now; the keeper gives up then */
+    const char *thumbprint;      /* CHANGE_KEY: of the new key; "" */
+    bool force;                  /* CHANGE_KEY: although records for the new key are not there */
 };
 enum keeper_task_key { KEEPER_KEY_UNKNOWN, KEEPER_KEY_NEW, KEEPER_KEY_OLD };
 struct keeper_task_result {

@@ -437,7 +437,9 @@ static void take_task(struct keeper_client *c, const struct keeper_msg_task *m)
                             .ca = m->ca,
                             .cert = m->cert,
                             .url = m->url,
-                            .life_ms = m->life_ms};
+                            .life_ms = m->life_ms,
+                            .thumbprint = m->thumbprint,
+                            .force = m->force};
     if (c->handler.task)
         c->handler.task(c->arg, &t);
 }

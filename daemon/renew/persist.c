@@ -3,6 +3,7 @@
 
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/name.h"
 #include "base/str.h"
 
 #include <stdlib.h>
@@ -10,6 +11,8 @@
 
 #define RECORD_MAX 8192u
 #define LIST_MAX 16
+#define URI_MAX 4096u
+#define HASH "sha-256/"
 
 /* ---- facts ---- */
 
@@ -76,6 +79,7 @@ char *persist_fact_text(const struct persist_fact *f)
     add_list(j, "issuers", f->issuers, f->n_issuers);
     add_list(j, "uris", f->uris, f->n_uris);
     json_add_int(j, "until", f->until_ms);
+    json_add_int(j, "used", f->used_ms);
     char *text = json_print(j, false);
     json_free(j);
     return text;
@@ -101,7 +105,8 @@ int persist_fact_read(struct persist_fact *f, const struct json *j)
     const char *name = json_text(j, "name"), *owner = json_text(j, "owner"),
                *ca = json_text(j, "ca");
     struct persist_fact out = {.wildcard = json_bool(j, "wildcard", false),
-                               .until_ms = json_int(j, "until", 0)};
+                               .until_ms = json_int(j, "until", 0),
+                               .used_ms = json_int(j, "used", 0)};
     if (!name || !ca || !owner || read_list(json_get(j, "issuers"), &out.issuers, &out.n_issuers) ||
         read_list(json_get(j, "uris"), &out.uris, &out.n_uris)) {
         persist_fact_done(&out);
@@ -111,6 +116,29 @@ int persist_fact_read(struct persist_fact *f, const struct json *j)
     out.ca = xstrdup(ca);
     out.owner = xstrdup(owner);
     *f = out;
+    return 0;
+}
+
+const char *persist_fact_hash(const struct persist_fact *f)
+{
+    return strstr(f->uris[0], HASH);
+}
+
+int persist_fact_rehash(struct persist_fact *f, const char *thumbprint, const char *account_url,
+                        struct err *e)
+{
+    const char *bare = name_is_wildcard(f->name) ? name_parent(f->name) : f->name;
+    CLEANUP_FREE char *prefix = xstrndup(f->uris[0], (size_t)(persist_fact_hash(f) - f->uris[0]));
+    CLEANUP_BUF struct buf own, any;
+    buf_init(&own, URI_MAX);
+    buf_init(&any, URI_MAX);
+    if (persist_account_uri(prefix, bare, thumbprint, account_url, &own, e) < 0 ||
+        persist_account_uri(prefix, "*", thumbprint, account_url, &any, e) < 0)
+        return -1;
+    free_list(f->uris, f->n_uris);
+    char *both[] = {(char *)(uintptr_t)buf_str(&own), (char *)(uintptr_t)buf_str(&any)};
+    f->uris = copy_list(both, 2);
+    f->n_uris = 2;
     return 0;
 }
 

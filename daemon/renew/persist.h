@@ -2,7 +2,7 @@
 /*
  * What a record of dns-persist-01 must say for one name, kept after the order so that it can be
  * looked for without one: "cert/NAME/persist/DNSNAME" = {name, ca, owner, wildcard, issuers, uris,
- * until}.
+ * until, used}.
  */
 #ifndef RENEWD_RENEW_PERSIST_H
 #define RENEWD_RENEW_PERSIST_H
@@ -20,6 +20,7 @@ struct persist_fact { /* embedded or zeroed; texts are its own */
     char **issuers, **uris;
     size_t n_issuers, n_uris;
     int64_t until_ms; /* of the record that was seen last; 0: none, or without end */
+    int64_t used_ms;  /* when an order needed it last */
 };
 void persist_fact_set(struct persist_fact *f, const char *name, const char *ca, const char *owner,
                       bool wildcard, char *const *issuers, size_t n_issuers, char *const *uris,
@@ -28,6 +29,13 @@ void persist_fact_done(struct persist_fact *f);
 char *persist_fact_key(const char *cert, const char *name);          /* the caller frees */
 char *persist_fact_text(const struct persist_fact *f);               /* likewise */
 int persist_fact_read(struct persist_fact *f, const struct json *j); /* -1: unreadable */
+
+/* From draft -02 on the URIs are hashes of the account's key, too: where they begin to be; NULL:
+ * they are of an earlier draft. */
+const char *persist_fact_hash(const struct persist_fact *f);
+/* As it has to be for that key. 0; -1: *e, f is unchanged. */
+int persist_fact_rehash(struct persist_fact *f, const char *thumbprint, const char *account_url,
+                        struct err *e);
 
 /* The record to be written, as a zone file has it between the quotes. until_ms 0: without. Appended
  * to out. */

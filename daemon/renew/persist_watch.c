@@ -14,7 +14,9 @@
 
 #define CLOSE_MS (30 * POLICY_DAY)
 #define LOOK_LIMIT_MS (15 * POLICY_SECOND)
-#define HASH "sha-256/"
+#define UNUSED_MS (90 * POLICY_DAY)
+#define PREFIX "cert/"
+#define KIND "/persist/"
 #define CHECK "dns-persist-01"
 
 struct look {
@@ -61,6 +63,53 @@ bool persist_watch_wanted(const struct conf_cert *cert)
     return false;
 }
 
+static const struct conf_name *persistent_name(const struct conf_cert *cert, const char *name)
+{
+    for (size_t i = 0; i < cert->n_names; i++)
+        if (str_eq(cert->names[i].name, name) && may_persist(cert, &cert->names[i]))
+            return &cert->names[i];
+    return NULL;
+}
+
+/* "cert/NAME/persist/DNSNAME" */
+static const char *kind_in(const struct store_item *item)
+{
+    return str_starts(item->key, PREFIX) ? strstr(item->key, KIND) : NULL;
+}
+
+bool persist_watch_read(const struct conf *c, const struct store_item *item,
+                        struct persist_fact *ret, const struct conf_cert **ret_cert,
+                        const struct conf_name **ret_name)
+{
+    const char *name = item->key + strlen(PREFIX), *end = kind_in(item);
+    if (!end)
+        return false;
+    CLEANUP_FREE char *cert = xstrndup(name, (size_t)(end - name));
+    const struct conf_cert *owner = conf_find_cert(c, cert);
+    const struct conf_name *n = owner ? persistent_name(owner, end + strlen(KIND)) : NULL;
+    CLEANUP_JSON struct json *j = n ? json_parse(item->value, item->len, NULL) : NULL;
+    if (!j || persist_fact_read(ret, j) < 0)
+        return false;
+    *ret_cert = owner;
+    *ret_name = n;
+    return true;
+}
+
+bool persist_watch_stale(const struct conf *c, const struct store_item *item, int64_t now_ms)
+{
+    const struct conf_cert *cert;
+    const struct conf_name *name;
+    struct persist_fact f;
+    if (!kind_in(item))
+        return false;
+    if (persist_watch_read(c, item, &f, &cert, &name)) {
+        persist_fact_done(&f);
+        return false;
+    }
+    CLEANUP_JSON struct json *j = json_parse(item->value, item->len, NULL);
+    return now_ms - json_int(j, "used", 0) > UNUSED_MS;
+}
+
 void persist_watch_cancel(struct persist_watch *w)
 {
     if (!w)
@@ -99,15 +148,15 @@ static void end(void *arg)
 /* Drafts from -02 on: the CA takes former keys for a while only. */
 static bool is_of_former_key(const struct persist_watch *w, const struct persist_fact *f)
 {
-    const char *hash = strstr(f->uris[0], HASH);
-    const char *bare = name_is_wildcard(f->name) ? name_parent(f->name) : f->name;
-    CLEANUP_BUF struct buf now = {0};
-    if (!hash || !w->thumbprint[0] || !w->account_url[0])
+    struct persist_fact now;
+    if (!persist_fact_hash(f) || !w->thumbprint[0] || !w->account_url[0])
         return false;
-    CLEANUP_FREE char *prefix = xstrndup(f->uris[0], (size_t)(hash - f->uris[0]));
-    buf_init(&now, 4096);
-    return persist_account_uri(prefix, bare, w->thumbprint, w->account_url, &now, NULL) == 0 &&
-           !str_eq(buf_str(&now), f->uris[0]);
+    persist_fact_set(&now, f->name, f->ca, f->owner, f->wildcard, f->issuers, f->n_issuers, f->uris,
+                     f->n_uris);
+    bool other = persist_fact_rehash(&now, w->thumbprint, w->account_url, NULL) == 0 &&
+                 !str_eq(now.uris[0], f->uris[0]);
+    persist_fact_done(&now);
+    return other;
 }
 
 static void check_account(struct persist_watch *w, const struct persist_fact *f)
@@ -117,7 +166,7 @@ static void check_account(struct persist_watch *w, const struct persist_fact *f)
                      "the record %s is for a former key of the account: it is to be written anew "
                      "with the next order",
                      f->owner);
-    else if (!strstr(f->uris[0], HASH) && w->account_url[0] && !str_eq(f->uris[0], w->account_url))
+    else if (!persist_fact_hash(f) && w->account_url[0] && !str_eq(f->uris[0], w->account_url))
         findings_add(&w->findings, FINDING_WARN, CHECK, f->name,
                      "the record %s is for the account %s, but the account is %s now", f->owner,
                      f->uris[0], w->account_url);
@@ -177,13 +226,7 @@ static void on_found(void *arg, int64_t until_ms, const struct err *err, const c
 
 static const struct conf_name *name_of(const struct persist_watch *w, const char *name)
 {
-    for (size_t i = 0; i < w->spec.cert->n_names; i++) {
-        const struct conf_name *n = &w->spec.cert->names[i];
-        if (str_eq(n->name, name) && may_persist(w->spec.cert, n) &&
-            (!w->only[0] || str_eq(w->only, name)))
-            return n;
-    }
-    return NULL;
+    return !w->only[0] || str_eq(w->only, name) ? persistent_name(w->spec.cert, name) : NULL;
 }
 
 static void take_fact(struct persist_watch *w, const struct store_item *item)

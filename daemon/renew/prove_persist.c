@@ -31,6 +31,7 @@ static const struct conf_persist *policy(const struct solving_persist *s)
 static void store_fact(struct solving_persist *s)
 {
     CLEANUP_FREE char *key = persist_fact_key(s->item->proof->cert->name, s->item->name->name);
+    s->fact.used_ms = loop_wall_ms(s->prover->env.loop);
     CLEANUP_FREE char *text = persist_fact_text(&s->fact);
     store_put(s->prover->env.store, key, text, NULL, NULL);
 }

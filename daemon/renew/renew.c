@@ -5,6 +5,7 @@
 #include "dns/checks.h"
 #include "renew/flow.h"
 #include "renew/outcome.h"
+#include "renew/persist_watch.h"
 #include "renew/poll.h"
 #include "renew/prove.h"
 #include "renew/rehearse.h"
@@ -273,7 +274,10 @@ static void on_loaded(void *arg, const struct store_item *items, size_t n, const
         return;
     }
     for (size_t i = 0; i < n; i++)
-        read_item(r, &items[i]);
+        if (persist_watch_stale(r->conf, &items[i], renew_now(r)))
+            store_delete(r->env.store, items[i].key, NULL, NULL);
+        else
+            read_item(r, &items[i]);
     r->load = store_list(r->env.store, "pause/", on_pauses, r);
 }
 

@@ -61,6 +61,8 @@ static const struct field task_fields[] = {F(U64, task, task, 0),
                                            NAME(task, cert),
                                            URL(task, url),
                                            F(I64, task, life_ms, 0),
+                                           F(TEXT, task, thumbprint, 64),
+                                           F(BOOL, task, force, 0),
                                            {END, 0, 0}};
 static const struct field task_end_fields[] = {F(U64, task_end, task, 0), {END, 0, 0}};
 

@@ -49,7 +49,7 @@
 #define KEEPER_MSG_PAYLOAD_MAX FRAME_MAX
 #define KEEPER_MSG_SIGN_KINDS 11u /* of enum keeper_sign */
 #define KEEPER_MSG_SIGN_FLAGS 63u /* all KEEPER_F_ together */
-#define KEEPER_MSG_TASK_KINDS 10u /* of enum keeper_task_kind */
+#define KEEPER_MSG_TASK_KINDS 11u /* of enum keeper_task_kind */
 /* LIST is answered in portions of this many, so that no queue grows with the inventory. */
 #define KEEPER_MSG_LIST_PORTION 256u
 
@@ -144,6 +144,8 @@ struct keeper_msg_task { /* as struct keeper_task */
     uint32_t kind; /* enum keeper_task_kind */
     const char *ca, *cert, *url;
     int64_t life_ms;
+    const char *thumbprint;
+    bool force;
 };
 struct keeper_msg_task_end {
     uint64_t task;

@@ -28,7 +28,8 @@ orders newOrder order authz challenge finalize certificate renewalInfo revokeCer
           http10       HTTP/1.0, ended by the end of the connection     chunks: chunks whose sizes are none
 
 OPTIONs of a CA: terms (URL), eab {kid: base64url key}, eab_in_meta, meta (null: absent), directory (merged),
-profiles {name: text}, orders_list (true).
+profiles {name: text}, orders_list (true), persist (true: offers dns-persist-01 of draft -02 alone; a record for a
+former key is good, too).
 OPTIONs of a name: proved BOOL (authorizations are valid at once), challenges [..] (literally), validation
 ["error", "fail", "ok"] (result of each answer, the last one stays; "error": pending with an error, "400": refused, though it is valid), heals N
 (reads of the authorization after which a pending error mends itself), slow N (reads of the order while it still is
@@ -64,6 +65,7 @@ from cryptography.x509.oid import NameOID
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "system"))
 from lab.names import query  # noqa: E402
 
+ISSUER = "ca.fake.test"
 URN = "urn:ietf:params:acme:error:"
 PENDING_ERROR = {"type": URN + "dns", "status": 400, "detail": "no TXT record was found, will look again"}
 
@@ -298,14 +300,36 @@ class Authz:
                    {"type": "dns-persist-01", "status": "pending", "url": f"{self.url}/none",
                     "issuer-domain-names": ["fake.test"]},
                    {"type": "future-99", "status": "odd", "url": f"{self.url}/none", "token": 17}, self.dns01()]}
+        if self.order.ca.behaviour.get("persist"):
+            out["challenges"] = [self.persist01()]
         if bare != self.name:
             out["wildcard"] = True
         return out
+
+    def persist01(self):
+        out = {"type": "dns-persist-01", "status": self.challenge, "issuerDomainNames": [ISSUER],
+               "url": f"{self.order.ca.base}/challenge/{self.id}"}
+        return {**out, "error": self.error} if self.error else out
 
     def dns01(self):
         out = {"type": "dns-01", "status": self.challenge, "token": self.token,
                "url": f"{self.order.ca.base}/challenge/{self.id}"}
         return {**out, "error": self.error} if self.error else out
+
+
+def persists(authz, account, text):
+    """Is that the record of draft-ietf-acme-dns-persist-02 for the name and the account?"""
+    issuer, *rest = [part.strip() for part in text.split(";")]
+    params = dict(part.split("=", 1) for part in rest if "=" in part)
+    if issuer != ISSUER or len(params) != len(rest) or float(params.get("persistUntil", "inf")) < time.time():
+        return False
+    if authz.name.startswith("*.") and params.get("policy") != "wildcard":
+        return False
+    hashed = lambda domain, thumbprint: b64(hashlib.sha256(
+        bytes([len(domain)]) + f"{domain}{thumbprint}{account.url}".encode()).digest())
+    return params.get("accounturi") in [f"{authz.order.ca.base}/hash/sha-256/{hashed(domain, thumbprint)}"
+                                        for domain in (authz.name.removeprefix("*."), "*")
+                                        for thumbprint in (account.jwk.thumbprint, *account.former)]
 
 
 def stamp(seconds):
@@ -315,6 +339,7 @@ def stamp(seconds):
 class Account:
     def __init__(self, url, jwk, contact):
         self.url, self.jwk, self.contact, self.status = url, jwk, contact, "valid"
+        self.former = []  # thumbprints of its keys of before
 
     def json(self):
         return {"status": self.status, "contact": self.contact, "orders": self.url.replace("/account/", "/orders/")}
@@ -374,6 +399,8 @@ class CA:
                                               "renewalInfo")}
         meta = {k: v for k, v in {"termsOfService": b.get("terms"), "profiles": b.get("profiles"),
                                   "externalAccountRequired": b.get("eab_in_meta")}.items() if v is not None}
+        if b.get("persist"):
+            meta.update(issuerDomainNames=[ISSUER], accountHashPrefix=f"{self.base}/hash/")
         if "meta" not in b or b["meta"] is not None:
             out["meta"] = {**meta, **(b.get("meta") or {})}
         return Reply(200, merged(out, b.get("directory", {})))
@@ -482,14 +509,15 @@ class CA:
             if a.status != "pending":
                 raise Problem("malformed", f"Cannot update challenge with status {a.challenge}, only status pending")
             self._validate(a)
-        return Reply(200, a.dns01(), Link=f'<{a.url}>;rel="up"')
+        shown = a.persist01() if self.behaviour.get("persist") else a.dns01()
+        return Reply(200, shown, Link=f'<{a.url}>;rel="up"')
 
     def _validate(self, a):
         o = a.order
         results = o.behaviour.get("validation", ["ok"])
         result = results[min(o.answers, len(results) - 1)]
         o.answers += 1
-        found = result not in ("ok", "400") or self.world.lookup(a, o.account.jwk.thumbprint)
+        found = result not in ("ok", "400") or self.world.lookup(a, o.account)
         if result == "error":
             a.error = PENDING_ERROR
         elif result == "fail" or not found:
@@ -566,6 +594,7 @@ class CA:
         if other:
             return Reply(409, {"type": URN + "malformed", "detail": "that key has an account"},
                          "application/problem+json", Location=other.url)
+        call.account.former.append(call.account.jwk.thumbprint)
         call.account.jwk = new
         return Reply(200, call.account.json())
 
@@ -644,11 +673,15 @@ class World:
         self.issuer, self.cas, self.requests, self.violations = Issuer(), {}, [], []
         self.counts = {}
 
-    def lookup(self, authz, thumbprint):
+    def lookup(self, authz, account):
         if not self.dns:
             return True
-        want = b64(hashlib.sha256(f"{authz.token}.{thumbprint}".encode()).digest())
-        reply = query(self.dns, "_acme-challenge." + authz.name.removeprefix("*."), 16)
+        bare = authz.name.removeprefix("*.")
+        if authz.order.ca.behaviour.get("persist"):
+            reply = query(self.dns, "_validation-persist." + bare, 16)
+            return reply is not None and any(persists(authz, account, text) for text in reply.txt)
+        want = b64(hashlib.sha256(f"{authz.token}.{account.jwk.thumbprint}".encode()).digest())
+        reply = query(self.dns, "_acme-challenge." + bare, 16)
         return reply is not None and want in reply.txt
 
     def count(self, *key):

@@ -537,11 +537,11 @@ static void test_change_of_key(void **state)
     desk_open(&d, f);
     for (size_t i = 0; i < ARRAY_LEN(table); i++) {
         CLEANUP_FREE char *old = xstrdup(pkey_thumbprint(a->key));
-        assert_int_equal(account_keys_change(d.keys, &f->conf, &f->cas[0], a, KEY_ECDSA_P256,
+        assert_int_equal(account_keys_change(d.keys, &f->conf, &f->cas[0], a, KEY_ECDSA_P256, false,
                                              &key_handler, &d, &e),
                          0);
         assert_int_equal(d.kind, KEEPER_TASK_CHANGE_KEY);
-        assert_int_equal(account_keys_change(d.keys, &f->conf, &f->cas[0], a, KEY_ECDSA_P256,
+        assert_int_equal(account_keys_change(d.keys, &f->conf, &f->cas[0], a, KEY_ECDSA_P256, false,
                                              &key_handler, &d, &e),
                          -1);
         assert_int_equal(access(fixture_path(f, "accounts/%s/pending.pem", a->id), R_OK), 0);

@@ -316,8 +316,8 @@ static void check_task(struct world *w, const struct frame_head *h, const union 
 static void test_tasks(void **state)
 {
     struct world *w = *state;
-    struct keeper_msg_task t = {1ull << 40, KEEPER_TASK_REVOKE,  "le",
-                                "www",      "https://le/acct/1", 300000};
+    struct keeper_msg_task t = {
+        1ull << 40, KEEPER_TASK_REVOKE, "le", "www", "https://le/acct/1", 300000, "thumb", true};
     w->answer = check_task;
     tell(w, KEEPER_MSG_TASK, 0, &t, -1);
     tell(w, KEEPER_MSG_TASK_END, 0, &(struct keeper_msg_task_end){.task = 5}, -1);

@@ -80,6 +80,7 @@ struct ca_order {
 };
 struct record {
     char order[64];
+    char cert[16], value[300]; /* the first of its publication */
 };
 struct answer { /* of http-01 */
     char token[32], content[64];

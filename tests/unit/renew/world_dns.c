@@ -24,7 +24,10 @@ static void add(struct call *c)
 {
     struct world *w = c->world;
     w->records = xrealloc_array(w->records, w->n_records + 1, sizeof(*w->records));
-    str_copy(w->records[w->n_records++].order, sizeof(w->records[0].order), c->text);
+    struct record *r = &w->records[w->n_records++];
+    str_copy(r->order, sizeof(r->order), c->text);
+    str_copy(r->cert, sizeof(r->cert), c->site->name);
+    str_copy(r->value, sizeof(r->value), c->more ? c->more : "");
     if (world_fails(c->site, FAULT_PUBLISH, NULL))
         c->err = c->site->err;
 }
@@ -46,7 +49,8 @@ static void told_added(struct call *c)
         p->h.ready(p->arg, &c->err, "");
         return;
     }
-    p->h.progress(p->arg, &progress);
+    if (p->h.progress)
+        p->h.progress(p->arg, &progress);
     p->call = world_call(p->world, p->world->publish_ms, NULL, told_ready, NULL, p);
 }
 
@@ -55,8 +59,6 @@ struct publication *publish_start(struct publisher *pub, const struct conf_cert 
                                   const struct publish_handler *h, void *arg)
 {
     struct publication *p = xnew(struct publication);
-    (void)values;
-    (void)n;
     p->world = pub->world;
     p->site = world_site(p->world, cert->name);
     p->h = *h;
@@ -67,6 +69,7 @@ struct publication *publish_start(struct publisher *pub, const struct conf_cert 
     p->call = world_call(p->world, 3, add, told_added, NULL, p);
     p->call->site = p->site;
     str_copy(p->call->text, sizeof(p->call->text), order);
+    p->call->more = n ? xstrdup(values[0].value) : NULL;
     return p;
 }
 
@@ -87,7 +90,18 @@ static void removal(struct call *c)
 
 static void told_removed(struct call *c)
 {
-    ((void (*)(void *, const struct err *))c->fn)(c->arg, &c->err);
+    if (c->fn)
+        ((void (*)(void *, const struct err *))c->fn)(c->arg, &c->err);
+}
+
+void publisher_records(const struct publisher *pub,
+                       void (*fn)(void *arg, const struct publish_record *), void *arg)
+{
+    for (size_t i = 0; i < pub->world->n_records; i++) {
+        const struct record *r = &pub->world->records[i];
+        fn(arg, &(struct publish_record){
+                    .cert = r->cert, .value = r->value, .order = r->order, .state = "present"});
+    }
 }
 
 void publication_clean(struct publication *p, void (*done)(void *arg, const struct err *err),

@@ -66,7 +66,7 @@ static const struct sample {
      {.http01 = {"c", "le", "www.example.org", "token", true}}},
     {KEEPER_MSG_TASK,
      KEEPER_MSG_FROM_KEEPER,
-     {.task = {1ull << 63, 6, "le", "www", "https://le.example/acct/1", 300000}}},
+     {.task = {1ull << 63, 6, "le", "www", "https://le.example/acct/1", 300000, "thumb", true}}},
     {KEEPER_MSG_TASK_END, KEEPER_MSG_FROM_KEEPER, {.task_end = {77}}},
     {KEEPER_MSG_TASK_NOTE, KEEPER_MSG_FROM_ENGINE, {.task_note = {77, "asking the CA"}}},
     {KEEPER_MSG_TASK_DONE,
