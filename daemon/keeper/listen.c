@@ -157,7 +157,7 @@ static int explain(const char *addr, const union address *a, const char *what, i
         err_set(e, ERR_LOCAL,
                 "port %u is taken by %s, so %s cannot listen on %s: %s, or listen on a port that "
                 "port %s is forwarded to",
-                port_of(a), port_holder(port_of(a), who), what, addr, instead,
+                port_of(a), port_holder(&a->sa, who), what, addr, instead,
                 str_eq(what, "http-01") ? "80" : "443");
     else if (sys == EADDRNOTAVAIL)
         err_set(e, ERR_CONFIG, "cannot listen on %s for %s: this machine has no such address", addr,

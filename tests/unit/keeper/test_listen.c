@@ -152,8 +152,15 @@ static void test_who_has_the_port(void **state)
     snprintf(me, sizeof(me), "is taken by test_listen (process %d)", (int)getpid());
     assert_non_null(strstr(e.detail, me));
     assert_non_null(strstr(e.detail, "http01: {webroot: PATH}"));
+    struct sockaddr_in other = {.sin_family = AF_INET};
+    socklen_t n = sizeof(other);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&other, &n), 0);
+    snprintf(me, sizeof(me), "test_listen (process %d)", (int)getpid());
+    other.sin_addr.s_addr = htonl(INADDR_ANY);
+    assert_string_equal(port_holder((struct sockaddr *)&other, text), me);
+    other.sin_addr.s_addr = htonl(0x7f4d0001); /* same port, another address */
+    assert_string_equal(port_holder((struct sockaddr *)&other, text), "another program");
     close(fd);
-    assert_string_equal(port_holder(1, text), "another program");
 }
 
 static void test_given_sockets(void **state)
