@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #define URL_MAX 4096
+#define UPLOAD_BUFFER 16384L /* the least; libcurl keeps one in each handle */
 
 /* --- the request --- */
 
@@ -426,6 +427,7 @@ void transfer_setup(struct transfer *t, CURL *easy, const char *ca_pem, const ch
 
     /* No CURLOPT_BUFFERSIZE: less than its default makes libcurl 7.88 write over its heap (HTTP/2).
      */
+    curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, UPLOAD_BUFFER);
     curl_easy_setopt(easy, CURLOPT_URL, t->url);
     curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, t->allow_http ? "http,https" : "https");
