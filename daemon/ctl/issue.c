@@ -14,11 +14,23 @@ struct issue {
     bool no_wait;
 };
 
+/* Also several, with commas between them. */
+static void add_names(void *arg, const char *text)
+{
+    struct issue *i = arg;
+    for (size_t n; *text; text += n + (text[n] == ',')) {
+        n = strcspn(text, ",");
+        CLEANUP_FREE char *name = xstrndup(text, n);
+        if (n)
+            json_add_text(i->names, NULL, name);
+    }
+}
+
 static void set(void *arg, const char *option, const char *value)
 {
     struct issue *i = arg;
     if (str_eq(option, "domain"))
-        json_add_text(i->names, NULL, value);
+        add_names(i, value);
     else if (str_eq(option, "agree-tos"))
         json_add_bool(i->request, "agree_tos", true);
     else if (str_eq(option, "no-wait"))
@@ -73,7 +85,7 @@ int verb_issue(struct ctl *ctl, int argc, char **argv)
     struct json *reply = NULL;
     json_add_text(request, "verb", "issue");
     i.names = json_add_array(request, "names");
-    int exit = ctl_parse(ctl, &usage, argc, args, &(struct ctl_args){set, NULL, &i});
+    int exit = ctl_parse(ctl, &usage, argc, args, &(struct ctl_args){set, add_names, &i});
     if (exit < 0 && json_len(i.names) == 0)
         exit = ctl_usage_error(ctl, "name what it is for: -d NAME");
     if (exit < 0)

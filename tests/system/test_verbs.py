@@ -165,7 +165,7 @@ def test_issue():
         daemon.write(world.config("  - b.example.test", more=more))
         daemon.ctl("reload")
         before = daemon.file.read_text()
-        r = daemon.ctl("issue", "-d", NAME, "-d", "*.two.example.test", "-m", "hostmaster@example.test", "--agree-tos",
+        r = daemon.ctl("issue", "-d", NAME, "*.two.example.test", "-m", "hostmaster@example.test", "--agree-tos",
                        "--key", "ecdsa-p384")
         assert daemon.file.read_text() == before, "the operator's file is the operator's"
         assert [f.name for f in folder.iterdir()] == [f"{NAME}.yaml"]
