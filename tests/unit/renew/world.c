@@ -39,7 +39,7 @@ static void fill_ca(struct conf *c, struct conf_ca *ca, const char *name)
         .timeout_ms = 30000,
     };
     ca->ca_file = ca->ca_pem = ca->email = ca->profile = ca->preferred_chain = ca->staging =
-        ca->account = text(c, "");
+        ca->account = ca->eab_kid = text(c, "");
 }
 
 static void fill_cert(struct conf *c, struct conf_cert *cert, size_t i)
