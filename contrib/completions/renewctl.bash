@@ -49,7 +49,7 @@ _renewctl_words() { # verb, the word after it
         case $2 in
         '') echo "list show rollover update deactivate recover import $common" ;;
         list) echo "$common" ;;
-        rollover) echo "--key $common" && _renewctl_names cas ;;
+        rollover) echo "--key --force $common" && _renewctl_names cas ;;
         deactivate | import) echo "--force $common" && _renewctl_names cas ;;
         *) echo "$common" && _renewctl_names cas ;;
         esac

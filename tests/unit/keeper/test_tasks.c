@@ -12,12 +12,14 @@
 #include "keeper/rehearsals.h"
 #include "keeper/tasks.h"
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -358,7 +360,8 @@ struct desk {
     unsigned sent, ended, done, ready, changed;
     uint64_t id; /* of the last task */
     enum keeper_task_kind kind;
-    char note[900];
+    bool force;
+    char thumbprint[64], note[900];
     struct err err;
     bool in_force;
 };
@@ -372,6 +375,8 @@ static bool send_it(void *arg, enum keeper_msg_type type, const void *msg)
         const struct keeper_msg_task *m = msg;
         d->id = m->task;
         d->kind = (enum keeper_task_kind)m->kind;
+        d->force = m->force;
+        str_copy(d->thumbprint, sizeof(d->thumbprint), m->thumbprint);
         d->sent++;
     } else {
         d->ended++;
@@ -574,6 +579,92 @@ static void test_change_of_key(void **state)
     desk_close(&d);
 }
 
+static void change(struct desk *d, struct fixture *f, struct account *a, enum key_type t,
+                   bool force)
+{
+    struct err e = ERR_INIT;
+    assert_int_equal(
+        account_keys_change(d->keys, &f->conf, &f->cas[0], a, t, force, &key_handler, d, &e), 0);
+    assert_int_equal(d->force, force);
+    assert_string_equal(d->thumbprint, pkey_thumbprint(a->pending));
+}
+
+static void engine_refuses(struct desk *d)
+{
+    union keeper_msg m = {
+        .task_done = {.task = d->id, .key = KEEPER_KEY_OLD, .url = "", .status = "", .orders = ""}};
+    err_set(&m.task_done.err, ERR_BLOCKED, "records are missing");
+    str_copy(m.task_done.err.type, sizeof(m.task_done.err.type), KEEPER_NEEDS_FORCE);
+    assert_int_equal(tasks_message(d->tasks, KEEPER_MSG_TASK_DONE, &m), 0);
+    assert_string_equal(d->err.type, KEEPER_NEEDS_FORCE);
+}
+
+static bool has_file(struct fixture *f, const struct account *a, const char *name)
+{
+    return access(fixture_path(f, "accounts/%s/%s", a->id, name), F_OK) == 0;
+}
+
+static void assert_shelved(struct fixture *f, const struct account *a)
+{
+    assert_null(a->pending);
+    assert_false(has_file(f, a, "pending.pem"));
+    assert_true(has_file(f, a, "next.pem"));
+}
+
+/* Records were asked for that name the key: it is the same one until it is in force. */
+static void test_a_refused_key_is_kept(void **state)
+{
+    struct fixture *f = *state;
+    struct desk d;
+    struct account *a = registered(f);
+    char first[64];
+    desk_open(&d, f);
+    change(&d, f, a, KEY_ECDSA_P256, false);
+    str_copy(first, sizeof(first), d.thumbprint);
+    engine_refuses(&d);
+    assert_shelved(f, a);
+    change(&d, f, a, KEY_ECDSA_P256, false);
+    assert_string_equal(d.thumbprint, first);
+    assert_true(has_file(f, a, "pending.pem"));
+    engine_refuses(&d);
+    assert_shelved(f, a);
+    change(&d, f, a, KEY_ECDSA_P256, true);
+    engine_done(&d, d.id, KEEPER_KEY_OLD, ERR_TRANSIENT); /* the CA is away */
+    assert_shelved(f, a);
+    change(&d, f, a, KEY_ECDSA_P384, false); /* another type is another key */
+    assert_string_not_equal(d.thumbprint, first);
+    engine_done(&d, d.id, KEEPER_KEY_OLD, ERR_TRANSIENT);
+    assert_shelved(f, a);
+    change(&d, f, a, KEY_ECDSA_P256, true);
+    assert_string_equal(d.thumbprint, first);
+    engine_done(&d, d.id, KEEPER_KEY_NEW, ERR_NONE);
+    same_key(a->key, first);
+    assert_false(has_file(f, a, "next.pem"));
+    assert_false(has_file(f, a, "pending.pem"));
+    desk_close(&d);
+}
+
+/* After a month it is made anew. */
+static void test_a_refused_key_grows_old(void **state)
+{
+    struct fixture *f = *state;
+    struct desk d;
+    struct account *a = registered(f);
+    char first[64];
+    const struct timespec old[2] = {{.tv_sec = 1000}, {.tv_sec = 1000}};
+    desk_open(&d, f);
+    change(&d, f, a, KEY_ECDSA_P256, false);
+    str_copy(first, sizeof(first), d.thumbprint);
+    engine_refuses(&d);
+    assert_int_equal(utimensat(AT_FDCWD, fixture_path(f, "accounts/%s/next.pem", a->id), old, 0),
+                     0);
+    change(&d, f, a, KEY_ECDSA_P256, false);
+    assert_string_not_equal(d.thumbprint, first);
+    engine_refuses(&d);
+    assert_shelved(f, a);
+    desk_close(&d);
+}
+
 static void test_import_keeps_only_what_the_ca_knows(void **state)
 {
     struct fixture *f = *state;
@@ -727,6 +818,8 @@ int main(void)
         T(test_a_task_ends_with_its_time_or_its_engine),
         T(test_one_change_of_an_account_at_a_time),
         T(test_change_of_key),
+        T(test_a_refused_key_is_kept),
+        T(test_a_refused_key_grows_old),
         T(test_import_keeps_only_what_the_ca_knows),
         T(test_rehearsals_have_keys_of_their_own),
         T(test_the_file_of_issue),
