@@ -35,6 +35,7 @@ struct record { /* that a name needs; a twin's is another one's as well */
     char *former;             /* URI */
     char *text;               /* without an end */
     bool twin, ours;          /* ours: the ledger has the former one under this certificate */
+    bool passing;
     struct persist_find *find;
     struct publication *publication;
     int64_t until_ms;
@@ -164,13 +165,22 @@ static void write_record(struct record *k)
         publish_start(c->renew->env.publisher, k->cert, c->mark, &value, 1, &handler, k);
 }
 
+/* Being removed after a change that was refused: it is seen, and gone soon. */
+static void is_passing(void *arg, const struct publish_record *r)
+{
+    struct record *k = arg;
+    if (strstr(r->value, k->fact.uris[0]) && !str_eq(r->state, "kept"))
+        k->passing = true;
+}
+
 static void on_found(void *arg, int64_t until_ms, const struct err *err, const char *warning)
 {
     struct record *k = arg;
     (void)warning;
     k->find = NULL;
     k->fact.until_ms = until_ms;
-    if (err_is(err) && k->cert->persist.write) {
+    publisher_records(k->change->renew->env.publisher, is_passing, k);
+    if ((err_is(err) || k->passing) && k->cert->persist.write) {
         write_record(k);
         return;
     }

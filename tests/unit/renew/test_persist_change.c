@@ -176,6 +176,26 @@ static void ours_are_written(void **state)
     assert_non_null(strstr(stored(w, "cert/c0/persist/c.example"), uri_of("new")));
 }
 
+static void ours_goes_away_meanwhile(void **state)
+{
+    (void)state;
+    struct desk d;
+    struct world *w = make(1, true);
+    put_fact(w, "c0", "one", "old");
+    w->records = xrealloc_array(w->records, 1, sizeof(*w->records));
+    w->n_records = 1;
+    w->records[0] = (struct record){.order = "before", .cert = "c0"};
+    snprintf(w->records[0].value, sizeof(w->records[0].value), "ca.test; accounturi=%s",
+             uri_of("new"));
+    char record[300];
+    str_copy(record, sizeof(record), w->records[0].value);
+    w->persisted[0] = record;
+    begin(&d, w, "new", false);
+    w->persisted[0] = NULL;
+    assert_int_equal(w->n_records, 2);
+    end(&d, true);
+}
+
 static void others_are_asked_for(void **state)
 {
     (void)state;
@@ -321,15 +341,11 @@ static void facts_of_nobody_are_forgotten(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(early_drafts_stay),
-        TEST(ours_are_written),
-        TEST(others_are_asked_for),
-        TEST(the_provider_fails),
-        TEST(given_up_at_any_time),
-        TEST(one_record_for_two),
-        TEST(other_accounts_do_not_matter),
-        TEST(the_account_ends),
-        TEST(facts_of_nobody_are_forgotten),
+        TEST(early_drafts_stay),        TEST(ours_are_written),
+        TEST(ours_goes_away_meanwhile), TEST(others_are_asked_for),
+        TEST(the_provider_fails),       TEST(given_up_at_any_time),
+        TEST(one_record_for_two),       TEST(other_accounts_do_not_matter),
+        TEST(the_account_ends),         TEST(facts_of_nobody_are_forgotten),
     };
     return cmocka_run_group_tests_name("persist_change", tests, NULL, NULL);
 }

@@ -99,8 +99,10 @@ void publisher_records(const struct publisher *pub,
 {
     for (size_t i = 0; i < pub->world->n_records; i++) {
         const struct record *r = &pub->world->records[i];
-        fn(arg, &(struct publish_record){
-                    .cert = r->cert, .value = r->value, .order = r->order, .state = "present"});
+        fn(arg, &(struct publish_record){.cert = r->cert,
+                                         .value = r->value,
+                                         .order = r->order,
+                                         .state = str_eq(r->order, "kept") ? "kept" : "removing"});
     }
 }
 
