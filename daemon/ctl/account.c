@@ -149,10 +149,13 @@ static int fill(struct ctl *ctl, struct account *a)
             "Deactivate the account at %s? It never comes back, and its certificates can be "
             "revoked only with their own keys.",
             a->words[1]);
-        int exit = admin_interactive(ctl) ? check_deactivation(ctl, a) : EXIT_DONE;
+        bool asks = admin_interactive(ctl);
+        int exit = asks ? check_deactivation(ctl, a) : EXIT_DONE;
         if (exit != EXIT_DONE)
             return exit;
         a->force = admin_confirm(ctl, question);
+        if (asks && !a->force)
+            return EXIT_REFUSED;
     }
     json_add_bool(a->request, "force", a->force);
     return a->n > 2 ? add_file(a) : -1;

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: ISC
 """dns-persist-01 of draft -02, whose records depend on the account's key, and what a change of that key does to them."""
 import json
+import os
+import subprocess
 
-from lab import Lab, World, wait_for
+from lab import BUILD, Lab, World, wait_for
 from lab.faulty import FaultyCA
 from lab.names import query
 
@@ -36,6 +38,19 @@ def thumbprint(daemon):
 
 def renew(daemon, name, check=True):
     return daemon.ctl("renew", name, "--force", "--wait", check=check)
+
+
+def at_terminal(daemon, answer, *args):
+    """(exit code, what is on the screen)"""
+    end, terminal = os.openpty()
+    p = subprocess.Popen([BUILD / "bin" / "renewctl", "-s", daemon.socket, *args], stdin=terminal, stdout=terminal,
+                         stderr=terminal)
+    os.close(terminal)
+    os.write(end, f"{answer}\n".encode())
+    code = p.wait(timeout=30)
+    text = os.read(end, 1 << 16).decode()
+    os.close(end)
+    return code, text
 
 
 def refused_until_it_is_there(world, daemon):
@@ -100,6 +115,8 @@ def test_keys_change():
 
         r = daemon.ctl("account", "deactivate", "lab", check=False)
         assert r.returncode == 4 and KEPT in r.stderr and GIVEN in r.stderr, (r.returncode, r.stderr)
+        code, text = at_terminal(daemon, "n", "account", "deactivate", "lab")
+        assert code == 4 and text.count(KEPT) == 2 and "[y/N]" in text.split(KEPT)[-1], (code, text)
         r = daemon.ctl("account", "deactivate", "lab", "--force")
         assert KEPT in r.stderr and GIVEN in r.stderr and "is deactivated" in r.stdout, (r.stdout, r.stderr)
         assert world.ca.log()["violations"] == []
