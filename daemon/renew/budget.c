@@ -13,6 +13,7 @@
 
 struct entry {
     int64_t whole_ms; /* when the budget will be whole again */
+    int64_t each_ms;  /* what one took then; another limit has another */
 };
 
 struct budgets {
@@ -64,7 +65,7 @@ static void sweep(struct budgets *b, int64_t now_ms)
     b->added = 0;
 }
 
-static void put(struct budgets *b, const char *key, int64_t whole_ms)
+static void put(struct budgets *b, const char *key, int64_t whole_ms, int64_t each_ms)
 {
     struct entry *e = map_get(b->entries, key);
     if (!e) {
@@ -73,15 +74,16 @@ static void put(struct budgets *b, const char *key, int64_t whole_ms)
         b->added++;
     }
     e->whole_ms = whole_ms;
+    e->each_ms = each_ms;
 }
 
 bool budgets_read(struct budgets *b, const struct store_item *item, int64_t now_ms)
 {
     CLEANUP_JSON struct json *j = json_parse(item->value, item->len, NULL);
-    int64_t whole = j ? json_int(j, "whole", 0) : 0;
+    int64_t whole = j ? json_int(j, "whole", 0) : 0, each = j ? json_int(j, "each", 0) : 0;
     if (!str_starts(item->key, PREFIX) || whole <= now_ms)
         return false;
-    put(b, item->key + strlen(PREFIX), whole);
+    put(b, item->key + strlen(PREFIX), whole, each);
     return true;
 }
 
@@ -106,16 +108,19 @@ static int64_t interval(const struct budget *of)
     return ms ? ms : 1;
 }
 
-/* A clock that was set back, or a limit that has been raised, must not lock anything up for longer
- * than the period. */
+/* Of a limit that is another one by now, as many are taken as were. A clock that was set back must
+ * not lock anything up for longer than the period. */
 static int64_t whole_at(const struct budgets *b, const struct budget *of, int64_t now_ms)
 {
     CLEANUP_FREE char *key = key_of(of);
     const struct entry *e = map_get(b->entries, key);
-    int64_t longest = now_ms + of->limit->per_ms + interval(of);
+    int64_t longest = of->limit->per_ms + interval(of);
     if (!e || e->whole_ms <= now_ms)
         return now_ms;
-    return e->whole_ms < longest ? e->whole_ms : longest;
+    int64_t left = e->whole_ms - now_ms;
+    if (e->each_ms > 0 && e->each_ms != interval(of))
+        left = (int64_t)((double)left / (double)e->each_ms * (double)interval(of));
+    return now_ms + (left < longest ? left : longest);
 }
 
 int64_t budget_free_at(const struct budgets *b, const struct budget *of, int64_t now_ms)
@@ -143,9 +148,10 @@ static bool move(struct budgets *b, const struct budget *of, int64_t now_ms, int
         sweep(b, now_ms);
     CLEANUP_FREE char *key = key_of(of);
     int64_t whole = whole_at(b, of, now_ms) + by_ms;
-    put(b, key, whole);
+    put(b, key, whole, interval(of));
     ret->key = xasprintf(PREFIX "%s", key);
-    ret->value = xasprintf("{\"whole\":%lld}", (long long)whole);
+    ret->value =
+        xasprintf("{\"whole\":%lld,\"each\":%lld}", (long long)whole, (long long)interval(of));
     return true;
 }
 

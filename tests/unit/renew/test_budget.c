@@ -116,6 +116,27 @@ static void never_longer_than_the_period(void **state)
     budgets_free(b);
 }
 
+/* Of 300, 300 are taken; of 3,000, 2,700 are left then, and of 30 none. */
+static void another_limit(void **state)
+{
+    static const struct conf_limit more = {.n = 3000, .per_ms = 3 * HOUR};
+    static const struct conf_limit less = {.n = 30, .per_ms = 3 * HOUR};
+    struct budgets *b = budgets_new();
+    struct budget of = orders("a");
+    (void)state;
+    for (int i = 0; i < 300; i++)
+        take(b, &of, T0);
+    of.limit = &more;
+    assert_int_equal(budget_left(b, &of, T0), 2700);
+    of.limit = &less;
+    assert_int_equal(budget_left(b, &of, T0), 0);
+    assert_int_equal(budget_left(b, &of, T0 + HOUR), 0);
+    of.limit = &more;
+    take(b, &of, T0);
+    assert_int_equal(budget_left(b, &of, T0), 2699);
+    budgets_free(b);
+}
+
 static void whole_ones_are_forgotten(void **state)
 {
     struct budgets *b = budgets_new();
@@ -139,6 +160,7 @@ int main(void)
         cmocka_unit_test(no_limit_is_no_budget),
         cmocka_unit_test(survives_a_restart),
         cmocka_unit_test(never_longer_than_the_period),
+        cmocka_unit_test(another_limit),
         cmocka_unit_test(whole_ones_are_forgotten),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
