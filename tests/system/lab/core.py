@@ -141,6 +141,8 @@ class Lab:
     def stop(self):
         for p in reversed(list(self.processes)):
             self.end(p, seconds=8)
+        for stop in reversed(self.stoppers):
+            stop()
         for held in self._lock:
             held.close()
 

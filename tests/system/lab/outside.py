@@ -58,6 +58,7 @@ class Outside:
         machine = lab.dir / "machine"
         machine.mkdir()
         isolate(machine)
+        lab.stoppers.append(lambda: subprocess.run(["umount", "-l", "/etc", "/usr/local", machine], check=True))
         for address in (WEB, CA, CLOUDFLARE, *GATEWAYS.values()):
             self.address(f"{address}/32")
         self.address(f"{SIX}/128")
