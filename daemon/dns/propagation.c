@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: ISC */
 /*
  *   START -> ROUND --all asked servers answered or timed out--> judged:
- *              ^        someone lacks:               WAIT (0.2 s, 0.3 s, ... 5 s) -> ROUND (those
- * without) |        nobody lacks, first time:    WAIT (0.5 s) -> ROUND (all of them)
- *              +--------------------------------------------/
- *                       nobody lacks, again:         DONE
- *                       nobody has authority:        resolvers take the servers' place, WAIT
- *   any, time is up:    DONE with an error, or with a warning
+ *              ^     someone lacks:              WAIT (0.2 s, 0.3 s, ... 5 s) -> ROUND (of those)
+ *              |     nobody lacks, first time:   WAIT (0.5 s) -> ROUND (all of them)
+ *              +-----------------------------------'
+ *                    nobody lacks, again:        DONE
+ *                    nobody has authority:       resolvers take the servers' place, WAIT
+ *   any, time is up: DONE with an error, or with a warning
+ *
+ * Who first finds that nobody lacks any more ends the WAIT of the others at the same servers.
  */
 #include "dns/propagation.h"
 #include "base/mem.h"
@@ -57,7 +59,10 @@ struct propagation {
     bool require;
     int64_t typical_ms, timeout_ms;
     struct timer deadline, next;
-    char *told, *note; /* NULL: nothing */
+    struct list node; /* env.waiting, while somebody lacks something */
+    bool waiting;
+    int64_t looked_ms, next_ms; /* boot clock: the last round, the next */
+    char *told, *note;          /* NULL: nothing */
 };
 
 static void drop_queries(struct propagation *p)
@@ -70,10 +75,18 @@ static void drop_queries(struct propagation *p)
     p->pending = 0;
 }
 
+static void leave_waiting(struct propagation *p)
+{
+    if (p->waiting)
+        list_remove(&p->node);
+    p->waiting = false;
+}
+
 void propagation_free(struct propagation *p)
 {
     if (!p)
         return;
+    leave_waiting(p);
     drop_queries(p);
     timer_cancel(&p->deadline);
     timer_cancel(&p->next);
@@ -265,7 +278,30 @@ static int64_t next_wait(struct propagation *p)
 
 static void wait_for_round(struct propagation *p, int64_t ms)
 {
+    p->next_ms = loop_mono_ms(p->env.loop) + ms;
     timer_after(p->env.loop, &p->next, ms, round_start, p);
+}
+
+static void wait_with_others(struct propagation *p)
+{
+    wait_for_round(p, next_wait(p));
+    if (!p->env.waiting || p->set->resolvers)
+        return;
+    p->waiting = true;
+    list_append(p->env.waiting, &p->node);
+}
+
+/* A secondary takes all changes of a zone at once: those who looked before us look again. */
+static void tell_others(const struct propagation *p)
+{
+    int64_t now = loop_mono_ms(p->env.loop);
+    list_each(it, p->env.waiting)
+    {
+        struct propagation *o = list_item(it, struct propagation, node);
+        int64_t at = o->looked_ms + FIRST_WAIT_MS;
+        if (o->set == p->set && o->looked_ms < p->looked_ms && at < o->next_ms)
+            wait_for_round(o, at > now ? at - now : 0);
+    }
 }
 
 static void ask_fallback(struct propagation *p)
@@ -310,12 +346,14 @@ static void judge(struct propagation *p)
     }
     tell_change(p);
     if (has && !lacks) {
+        if (p->waits && p->env.waiting)
+            tell_others(p);
         wait_for_round(p, CONFIRM_MS);
     } else if (!has && !lacks && !count(p, REFUSES) && p->fallback) {
         ask_fallback(p);
     } else {
         p->agreed = 0;
-        wait_for_round(p, next_wait(p));
+        wait_with_others(p);
         p->waits++;
     }
 }
@@ -427,6 +465,8 @@ static void round_start(void *arg)
 {
     struct propagation *p = arg;
     bool insist = all_down(p) && !p->fallback;
+    leave_waiting(p);
+    p->looked_ms = loop_mono_ms(p->env.loop);
     for (size_t i = 0; i < p->set->n; i++) {
         struct asked *a = &p->asked[i];
         a->p = p;

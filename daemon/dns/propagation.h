@@ -7,6 +7,7 @@
 #ifndef RENEWD_DNS_PROPAGATION_H
 #define RENEWD_DNS_PROPAGATION_H
 
+#include "base/list.h"
 #include "dns/servers.h"
 
 struct propagation;
@@ -15,6 +16,8 @@ struct propagation_env {
     struct loop *loop;
     struct dns *dns;
     struct reach *reach;
+    struct list *waiting; /* shared by all: who sees a server catch up has the others look, too;
+                             NULL: each is alone */
 };
 
 #define PROPAGATION_ABSENT "absent"

@@ -369,7 +369,8 @@ static void watch(struct group *g)
     struct publisher *pub = p->publisher;
     const struct place *place = g->place;
     const struct conf_dns_zone *policy = conf_dns_for(p->conf, place->final);
-    struct propagation_env env = {.loop = pub->env.loop, .dns = pub->env.dns, .reach = pub->reach};
+    struct propagation_env env = {
+        .loop = pub->env.loop, .dns = pub->env.dns, .reach = pub->reach, .waiting = &pub->waiting};
     struct propagation_spec spec = {
         .name = place->final,
         .servers = place->servers,

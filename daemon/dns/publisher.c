@@ -17,6 +17,7 @@ struct publisher *publisher_new(const struct publisher_env *env)
     p->reach = reach_new(env->loop);
     p->cuts = cuts_new(env->loop, env->dns, p->reach);
     p->ledger = ledger_new(&ledger);
+    list_init(&p->waiting);
     return p;
 }
 

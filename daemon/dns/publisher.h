@@ -13,6 +13,7 @@ struct publisher {
     struct reach *reach;
     struct cuts *cuts;
     struct ledger *ledger;
+    struct list waiting; /* propagations */
 };
 
 /* The provider for the end of the chain, or NULL and what the user can do about it (ERR_BLOCKED

@@ -395,6 +395,55 @@ static void test_slow_provider_is_asked_less(void **state)
     assert_true(fake_queries(f->dns) < 20);
 }
 
+struct other {
+    struct loop *loop;
+    int64_t ended;
+};
+
+static void on_other_done(void *arg, const struct err *err, const char *warning)
+{
+    struct other *o = arg;
+    (void)warning;
+    assert_int_equal(err->cls, ERR_NONE);
+    o->ended = loop_mono_ms(o->loop);
+}
+
+/* Two that look at different times; who first sees the secondary catch up has the other look. */
+static int64_t apart(struct fixture *f, struct list *waiting)
+{
+    static const struct propagation_handler handler = {.done = on_other_done};
+    struct other other = {.loop = f->loop};
+    f->env.waiting = waiting;
+    start(f);
+    fake_run_for(f->loop, 450);
+    propagation_start(&f->env, &f->spec, &handler, &other);
+    loop_run(f->loop);
+    assert_int_equal(f->done, 1);
+    succeeded(f, "");
+    assert_true(other.ended > 0);
+    return other.ended > f->ended ? other.ended - f->ended : f->ended - other.ended;
+}
+
+static void test_others_look_when_one_sees(void **state)
+{
+    struct fixture *f = *state;
+    struct list waiting;
+    list_init(&waiting);
+    fake_lag(f->dns, NS2, 5000);
+    publish(f);
+    assert_true(apart(f, &waiting) <= 20);
+    assert_true(list_empty(&waiting));
+    assert_true(fake_queries(f->dns) <= 28);
+}
+
+static void test_each_looks_alone(void **state)
+{
+    struct fixture *f = *state;
+    fake_lag(f->dns, NS2, 5000);
+    publish(f);
+    assert_true(apart(f, NULL) > 100);
+}
+
 static void test_cancel_anywhere(void **state)
 {
     struct fixture *f = *state;
@@ -433,6 +482,8 @@ int main(void)
         T(test_many_servers),
         T(test_many_values_at_the_name),
         T(test_slow_provider_is_asked_less),
+        T(test_others_look_when_one_sees),
+        T(test_each_looks_alone),
         T(test_cancel_anywhere),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
