@@ -187,8 +187,8 @@ int driver_spawn(struct driver *d, const char *path, const struct driver_option 
 
 static int greet(struct driver *d, struct err *e)
 {
-    char *payload;
-    size_t n;
+    char *payload = NULL;
+    size_t n = 0;
     if (expect(d, d->engine, WORKER_HELLO, &payload, &n, e) != 0)
         goto fail;
     int rc = worker_hello_decode(payload, n, &d->hello);
