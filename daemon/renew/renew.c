@@ -237,15 +237,22 @@ static void read_item(struct renew *r, const struct store_item *item)
     }
 }
 
+/* A part of what the store holds. */
+static bool was_loaded(struct renew *r, const struct err *err)
+{
+    r->load = NULL;
+    if (!err_is(err))
+        return true;
+    start_failed(r, err);
+    return false;
+}
+
 /* Those that are of no use any more go. */
 static void on_budgets(void *arg, const struct store_item *items, size_t n, const struct err *err)
 {
     struct renew *r = arg;
-    r->load = NULL;
-    if (err_is(err)) {
-        start_failed(r, err);
+    if (!was_loaded(r, err))
         return;
-    }
     for (size_t i = 0; i < n; i++)
         if (!budgets_read(r->limits.budgets, &items[i], renew_now(r)))
             store_delete(r->env.store, items[i].key, NULL, NULL);
@@ -255,11 +262,8 @@ static void on_budgets(void *arg, const struct store_item *items, size_t n, cons
 static void on_pauses(void *arg, const struct store_item *items, size_t n, const struct err *err)
 {
     struct renew *r = arg;
-    r->load = NULL;
-    if (err_is(err)) {
-        start_failed(r, err);
+    if (!was_loaded(r, err))
         return;
-    }
     for (size_t i = 0; i < n; i++)
         pauses_read(&r->pauses, &items[i]);
     r->load = store_list(r->env.store, "budget/", on_budgets, r);
@@ -268,11 +272,8 @@ static void on_pauses(void *arg, const struct store_item *items, size_t n, const
 static void on_loaded(void *arg, const struct store_item *items, size_t n, const struct err *err)
 {
     struct renew *r = arg;
-    r->load = NULL;
-    if (err_is(err)) {
-        start_failed(r, err);
+    if (!was_loaded(r, err))
         return;
-    }
     for (size_t i = 0; i < n; i++)
         if (persist_watch_stale(r->conf, &items[i], renew_now(r)))
             store_delete(r->env.store, items[i].key, NULL, NULL);
